@@ -1,0 +1,159 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connect to MariaDB and MySQL with the options that the community's modules made usual, and know what answered."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec
+
+try:
+    import pymysql
+    from pymysql.constants import CLIENT
+except ImportError:
+    pymysql = None  # type: ignore[assignment]
+
+MYSQL_ARGUMENTS = ArgumentSpec(
+    {
+        "login_host": {"type": "str", "default": "localhost"},
+        "login_port": {"type": "int", "default": 3306},
+        "login_user": {"type": "str"},
+        "login_password": {"type": "str", "no_log": True},
+        "login_unix_socket": {"type": "path"},
+        "login_db": {"type": "str"},
+        "config_file": {"type": "path"},
+        "connect_timeout": {"type": "int", "default": 30},
+        "ca_cert": {"type": "path", "aliases": ["ssl_ca"]},
+        "client_cert": {"type": "path", "aliases": ["ssl_cert"]},
+        "client_key": {"type": "path", "aliases": ["ssl_key"]},
+        "check_hostname": {"type": "bool"},
+    }
+)
+
+ER_DBACCESS_DENIED = 1044
+ER_ACCESS_DENIED = 1045
+ER_BAD_DB = 1049
+CR_CONNECTION = 2002
+CR_CONN_HOST = 2003
+
+Connection = t.Any  # pymysql.connections.Connection; PyMySQL may be absent where this file is only imported
+
+
+def _tls(params: dict[str, t.Any]) -> dict[str, t.Any] | None:
+    """PyMySQL's ``ssl`` argument, or None where no TLS option was given (the library's own default then holds)."""
+    files = {"ca": params["ca_cert"], "cert": params["client_cert"], "key": params["client_key"]}
+    tls: dict[str, t.Any] = {name: path for name, path in files.items() if path}
+    if params["check_hostname"] is not None:
+        tls["check_hostname"] = params["check_hostname"]
+    return tls or None
+
+
+def where(params: dict[str, t.Any]) -> str:
+    """The server that these options name, for messages: ``user@host:port`` or ``user@socket``."""
+    user = params["login_user"] or "the user of the option file"
+    place = params["login_unix_socket"] or f"{params['login_host']}:{params['login_port']}"
+    return f"{user}@{place}"
+
+
+def connect(params: dict[str, t.Any], *, multi_statements: bool = False, autocommit: bool = False) -> Connection:
+    """A PyMySQL connection made from a module's ``params`` (see MYSQL_ARGUMENTS), utf8mb4.
+
+    :raises LampError: ``mysql_library_missing``, ``mysql_access_denied``, ``mysql_unknown_database``,
+        ``mysql_unreachable``, ``mysql_option_file``
+    """
+    if pymysql is None:
+        raise LampError(
+            "mysql_library_missing",
+            "The Python library PyMySQL is not installed on the host that runs this module.",
+            "Install python3-pymysql there (Debian), or PyMySQL with pip.",
+        )
+    arguments: dict[str, t.Any] = {
+        "connect_timeout": params["connect_timeout"],
+        "charset": "utf8mb4",
+        "autocommit": autocommit,
+        "client_flag": CLIENT.MULTI_STATEMENTS if multi_statements else 0,
+    }
+    named = {
+        "host": params["login_host"],
+        "port": params["login_port"],
+        "user": params["login_user"],
+        "password": params["login_password"],
+        "unix_socket": params["login_unix_socket"],
+        "database": params["login_db"],
+        "read_default_file": params["config_file"],
+        "ssl": _tls(params),
+    }
+    arguments.update({name: value for name, value in named.items() if value is not None})
+    try:
+        return pymysql.connect(**arguments)
+    except pymysql.err.MySQLError as error:
+        raise connection_error(error, params) from error
+    except (OSError, ValueError) as error:
+        raise LampError(
+            "mysql_option_file",
+            f"The connection options for {where(params)} cannot be used: {error}.",
+            "Check config_file, ca_cert, client_cert and client_key.",
+        ) from error
+
+
+def connection_error(error: Exception, params: dict[str, t.Any]) -> LampError:
+    """The LampError for what PyMySQL raised while connecting."""
+    number = error.args[0] if error.args else 0
+    text = error.args[1] if len(error.args) > 1 else str(error)
+    if number in (ER_ACCESS_DENIED, ER_DBACCESS_DENIED):
+        return LampError(
+            "mysql_access_denied",
+            f"The database server refused {where(params)}: {text}.",
+            "Check login_user, login_password and the grants of that user.",
+        )
+    if number == ER_BAD_DB:
+        return LampError(
+            "mysql_unknown_database",
+            f"The database {params['login_db']} does not exist on {where(params)}.",
+            "Create it, or correct login_db.",
+        )
+    return LampError(
+        "mysql_unreachable",
+        f"No connection to the database server {where(params)}: {text}.",
+        "Check that it runs and that login_host, login_port or login_unix_socket are right.",
+    )
+
+
+def quote_identifier(name: str) -> str:
+    """``name`` as a quoted SQL identifier; ``database.table`` is quoted part by part by the caller."""
+    if not name or "\0" in name:
+        raise LampError(
+            "mysql_bad_identifier", f"{name!r} cannot be a name in SQL.", "Give a name without NUL characters."
+        )
+    return "`" + name.replace("`", "``") + "`"
+
+
+class Flavour:
+    """What answered.
+
+    ``product`` is ``mariadb`` or ``mysql``, ``version`` a tuple of numbers, ``cluster`` one of ``galera``,
+    ``group_replication`` and the empty string.
+    """
+
+    def __init__(self, product: str, version: tuple[int, ...], cluster: str) -> None:
+        self.product = product
+        self.version = version
+        self.cluster = cluster
+
+    @classmethod
+    def of(cls, connection: Connection) -> Flavour:
+        """Ask the server of ``connection`` in two queries."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT VERSION()")
+            text = cursor.fetchone()[0]
+            cursor.execute(
+                "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('wsrep_on', 'group_replication_group_name')"
+                " AND Value NOT IN ('', 'OFF')"
+            )
+            found = {name for name, _value in cursor.fetchall()}
+        version = tuple(int(part) for part in text.split("-")[0].split("."))
+        cluster = "galera" if "wsrep_on" in found else "group_replication" if found else ""
+        return cls("mariadb" if "mariadb" in text.lower() else "mysql", version, cluster)

@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shared connection code against a real server."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+
+from tests.support.servers.base import free_port
+from tests.support.servers.mariadb import MariaDB
+
+
+def params(**given: object) -> dict[str, object]:
+    """Module params: the defaults of the options, and what the test gives."""
+    defaults = {name: option.get("default") for name, option in _mysql.MYSQL_ARGUMENTS.options.items()}
+    return {**defaults, **given}
+
+
+def test_connects_and_knows_the_server(mariadb: MariaDB, database: str) -> None:
+    connection = _mysql.connect(params(**mariadb.login, login_db=database))
+    flavour = _mysql.Flavour.of(connection)
+    connection.close()
+    assert (flavour.product, flavour.version[:2], flavour.cluster) == ("mariadb", (10, 11), "")
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "named"),
+    [
+        ({"login_password": "wrong"}, "mysql_access_denied", "root@127.0.0.1"),
+        ({"login_db": "nowhere"}, "mysql_unknown_database", "nowhere"),
+        ({"login_port": free_port()}, "mysql_unreachable", "127.0.0.1"),
+        ({"ca_cert": "/nonexistent/ca.pem"}, "mysql_option_file", "ca_cert"),
+    ],
+)
+def test_a_failed_connection_names_the_place_and_hides_the_password(
+    mariadb: MariaDB, given: dict[str, object], code: str, named: str
+) -> None:
+    with pytest.raises(LampError) as failure:
+        _mysql.connect(params(**{**mariadb.login, **given}))
+    assert failure.value.code == code
+    assert named in str(failure.value)
+    assert mariadb.password not in str(failure.value)
+
+
+def test_a_missing_library_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_mysql, "pymysql", None)
+    with pytest.raises(LampError, match="python3-pymysql") as failure:
+        _mysql.connect(params(**SimpleNamespace(login_db=None).__dict__))
+    assert failure.value.code == "mysql_library_missing"
+
+
+def test_identifiers_are_quoted() -> None:
+    assert _mysql.quote_identifier("a`b") == "`a``b`"
+    with pytest.raises(LampError):
+        _mysql.quote_identifier("")
