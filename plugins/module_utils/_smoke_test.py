@@ -1,0 +1,147 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ask the application on one host whether it answers as it should: status, text, a value in JSON, a header."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import time
+import typing as t
+from urllib.parse import urlsplit
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+
+BODY_LIMIT = 4 * 1024 * 1024  # bytes; a page to test is smaller
+
+
+class Answer:
+    """What one request got: ``status``, ``headers`` (lower-cased names), ``body``."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: str) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+def fetch(address: str, url: str, headers: dict[str, str], *, verify: bool, timeout: float) -> Answer:
+    """GET ``url`` from ``address`` (``host`` or ``host:port``), whatever the name in ``url`` resolves to.
+
+    :raises OSError: when there is no complete answer within ``timeout`` seconds
+    """
+    parts = urlsplit(url)
+    place = urlsplit(f"//{address}")
+    host, port = place.hostname or "127.0.0.1", place.port
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        if not verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(host, port or 443, timeout=timeout, context=context)
+    else:
+        connection = http.client.HTTPConnection(host, port or 80, timeout=timeout)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        connection.request("GET", target, headers={"Host": parts.netloc, "Connection": "close", **headers})
+        response = connection.getresponse()
+        body = response.read(BODY_LIMIT).decode("utf-8", "replace")
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+    except http.client.HTTPException as error:
+        raise OSError(f"no HTTP answer ({error!r})") from error
+    finally:
+        connection.close()
+
+
+def look_up(document: t.Any, path: str) -> t.Any:
+    """The value at a dotted ``path`` (``a.b.0``) of a JSON document; :raises KeyError: where there is none."""
+    for step in path.split("."):
+        if isinstance(document, list):
+            if not step.isdigit() or int(step) >= len(document):
+                raise KeyError(path)
+            document = document[int(step)]
+        elif isinstance(document, dict):
+            document = document[step]
+        else:
+            raise KeyError(path)
+    return document
+
+
+def _json_faults(body: str, wanted: dict[str, t.Any]) -> list[str]:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return ["the body is not JSON"]
+    faults = []
+    for path, value in wanted.items():
+        try:
+            found = look_up(document, path)
+        except KeyError:
+            faults.append(f"JSON has no {path}")
+            continue
+        if str(found) != str(value):
+            faults.append(f"JSON {path} is {found!r} instead of {value!r}")
+    return faults
+
+
+def faults(answer: Answer, test: dict[str, t.Any]) -> list[str]:
+    """What is wrong with ``answer``, by the options of ``test``, in words."""
+    found = []
+    if answer.status != test["status"]:
+        found.append(f"status {answer.status} instead of {test['status']}")
+    if test.get("contains") and test["contains"] not in answer.body:
+        found.append(f"the text {test['contains']!r} is missing")
+    if test.get("absent") and test["absent"] in answer.body:
+        found.append(f"the text {test['absent']!r} is there")
+    for name, value in (test.get("headers") or {}).items():
+        if answer.headers.get(name.lower()) != str(value):
+            found.append(f"header {name} is {answer.headers.get(name.lower())!r} instead of {value!r}")
+    if test.get("json") and not found:
+        found.extend(_json_faults(answer.body, test["json"]))
+    return found
+
+
+class SmokeTester:
+    """Runs tests against one host; each test may be tried again until ``patience`` seconds are over."""
+
+    def __init__(self, address: str, base_url: str, headers: dict[str, str], *, verify: bool, patience: float) -> None:
+        self.address = address
+        self.base_url = base_url.rstrip("/")
+        self.headers = headers
+        self.verify = verify
+        self.patience = patience
+
+    def try_once(self, test: dict[str, t.Any]) -> list[str]:
+        """The faults of one request; no answer at all is a fault, too."""
+        try:
+            answer = fetch(
+                self.address, self.base_url + test["path"], self.headers, verify=self.verify, timeout=test["timeout"]
+            )
+        except OSError as error:
+            return [f"no answer ({error})"]
+        return faults(answer, test)
+
+    def run(self, tests: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+        """Run ``tests`` in their order.
+
+        :raises LampError: ``smoke_test_failed`` at the first that fails, with all results so far in ``tests``
+        """
+        results = []
+        for test in tests:
+            started = time.monotonic()
+            found = self.try_once(test)
+            while found and time.monotonic() - started < self.patience:
+                time.sleep(0.1)
+                found = self.try_once(test)
+            result = {"path": test["path"], "passed": not found, "faults": found}
+            results.append({**result, "seconds": round(time.monotonic() - started, 3)})
+            if found:
+                raise LampError(
+                    "smoke_test_failed",
+                    f"The smoke test of {self.base_url}{test['path']} at {self.address} failed: {'; '.join(found)}.",
+                    "Look at the application's error log on this host.",
+                    tests=results,
+                )
+        return results

@@ -1,0 +1,116 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""smoke_test against a real HTTP server on loopback."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from tests.support.modules import run_module
+from tests.support.servers.base import free_port
+
+TOKEN = "a-secret-token"
+
+
+class Application(BaseHTTPRequestHandler):
+    """Answers JSON on /health, 503 on / without the bypass token, and warms up: /slow is 500 twice."""
+
+    slow_answers = 0
+
+    def do_GET(self) -> None:
+        status, body = 404, "nothing here"
+        if self.path == "/health":
+            status, body = 200, json.dumps({"release": "abc", "host": self.headers["Host"], "list": [{"a": 1}]})
+        elif self.path == "/" and self.headers.get("X-Lamp-Bypass") == TOKEN:
+            status, body = 200, "Welcome"
+        elif self.path == "/":
+            status, body = 503, "maintenance"
+        elif self.path == "/slow":
+            type(self).slow_answers += 1
+            status, body = (200, "warm") if self.slow_answers > 2 else (500, "cold")
+        self.send_response(status)
+        self.send_header("X-Release", "abc")
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_arguments: Any) -> None:
+        """Nothing: the tests read the module's answer."""
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Application)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+
+
+def smoke(port: int, *tests: dict[str, Any], **options: Any) -> dict[str, Any]:
+    arguments = {"base_url": "http://shop.example.com", "address": f"127.0.0.1:{port}", "tests": list(tests)}
+    return run_module("smoke_test", {**arguments, **options})
+
+
+def test_all_kinds_of_expectation_pass(port: int) -> None:
+    result = smoke(
+        port,
+        {"path": "/health", "json": {"release": "abc", "host": "shop.example.com", "list.0.a": 1}},
+        {"path": "/", "contains": "Welcome", "absent": "maintenance", "headers": {"x-release": "abc"}},
+        {"path": "/none", "status": 404},
+        bypass_token=TOKEN,
+    )
+    assert not result.get("failed"), result
+    assert not result["changed"]
+    assert [test["passed"] for test in result["tests"]] == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ({"path": "/"}, "status 503 instead of 200"),
+        ({"path": "/health", "contains": "Hello"}, "the text 'Hello' is missing"),
+        ({"path": "/health", "absent": "abc"}, "the text 'abc' is there"),
+        ({"path": "/health", "json": {"release": "abd"}}, "JSON release is 'abc' instead of 'abd'"),
+        ({"path": "/health", "json": {"list.1.a": 1}}, "JSON has no list.1.a"),
+        ({"path": "/none", "status": 404, "json": {"a": 1}}, "the body is not JSON"),
+        ({"path": "/health", "headers": {"X-Release": "z"}}, "header X-Release is 'abc' instead of 'z'"),
+    ],
+)
+def test_a_failure_says_what_was_found_instead(port: int, test: dict[str, Any], said: str) -> None:
+    result = smoke(port, {"path": "/health"}, test)
+    assert result["error_code"] == "smoke_test_failed"
+    assert said in result["msg"]
+    assert test["path"] in result["msg"]
+    assert [test["passed"] for test in result["tests"]] == [True, False]
+
+
+def test_the_token_is_never_shown(port: int) -> None:
+    result = run_module(
+        "smoke_test",
+        {
+            "base_url": "http://shop",
+            "address": f"127.0.0.1:{port}",
+            "bypass_token": TOKEN,
+            "tests": [{"path": "/none"}],
+        },
+    )
+    assert result["failed"]
+    assert TOKEN not in result.output
+
+
+def test_patience_waits_for_an_application_that_warms_up(port: int) -> None:
+    assert smoke(port, {"path": "/slow"}, patience=30)["tests"][0]["passed"]
+
+
+def test_no_answer_and_a_bad_address_are_named(port: int) -> None:
+    dead = free_port()
+    assert f"127.0.0.1:{dead} failed: no answer" in smoke(dead, {"path": "/"})["msg"]
+    bad = smoke(port, {"path": "/"}, base_url="shop.example.com", address=None)
+    assert bad["error_code"] == "smoke_test_bad_url"
+    assert "shop.example.com" in bad["msg"]
