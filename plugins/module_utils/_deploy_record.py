@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The journal of deploys that every host of an application keeps: one JSON object per line, newest last."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import typing as t
+from pathlib import Path
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+
+Entry = t.Dict[str, t.Any]
+
+
+class Journal:
+    """The file ``<folder>/<name>.jsonl``; root's, readable by all, as it holds no secret."""
+
+    def __init__(self, folder: str, name: str) -> None:
+        if not name or "/" in name or name.startswith("."):
+            raise LampError(
+                "deploy_record_bad_name",
+                f"{name!r} cannot name a journal.",
+                "Use the application's name, such as shop.",
+            )
+        self.path = Path(folder) / f"{name}.jsonl"
+
+    def entries(self) -> list[Entry]:
+        """What is recorded, oldest first; a line that a crash cut short is left out."""
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._failure("read", error) from error
+        found = []
+        for line in lines:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict):
+                found.append(entry)
+        return found
+
+    def write(self, entries: list[Entry]) -> None:
+        """Replace the journal atomically and durably."""
+        text = "".join(json.dumps(entry, sort_keys=True) + "\n" for entry in entries)
+        try:
+            self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                    stream.write(text)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                os.chmod(temporary, 0o644)
+                os.replace(temporary, self.path)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+        except OSError as error:
+            raise self._failure("write", error) from error
+
+    def _failure(self, action: str, error: OSError) -> LampError:
+        return LampError(
+            "deploy_record_io",
+            f"Cannot {action} the journal of deploys {self.path}: {error.strerror}.",
+            "Run the play as root, and see that the disk is not full.",
+        )
+
+
+def with_entry(entries: list[Entry], entry: Entry, keep: int) -> list[Entry]:
+    """The last ``keep`` of ``entries`` and ``entry``, which takes the place of one with the same ``id``."""
+    if any(old.get("id") == entry["id"] for old in entries):
+        return [entry if old.get("id") == entry["id"] else old for old in entries][-keep:]
+    return [*entries, entry][-keep:]
