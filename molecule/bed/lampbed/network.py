@@ -61,7 +61,9 @@ def free_subnet() -> str:
 def create(name: str, subnet: ipaddress.IPv4Network) -> None:
     """An internal network: hosts reach each other and this machine, nothing else."""
     remember()
-    podman("network", "create", "--internal", "--disable-dns", "--label", "lamp-bed", "--subnet", str(subnet), name)
+    gateway = str(subnet[1])  # given, or the machine itself gets no address in the network
+    options = ["--internal", "--disable-dns", "--label", "lamp-bed", "--subnet", str(subnet), "--gateway", gateway]
+    podman("network", "create", *options, name)
 
 
 def firewall() -> dict[str, str]:
