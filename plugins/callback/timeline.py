@@ -1,0 +1,430 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ansible's default output, with one line per phase of a deploy and a report at its end."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: timeline
+type: stdout
+short_description: Show a deploy phase by phase, and report it
+version_added: 1.0.0
+author: The lamp.cluster developers (@lamp-cluster)
+description:
+  - Shows tasks whose names begin with a phase of a deploy, as in C(block | Show the page), as one line per phase.
+    On a terminal a line at the foot tells what is running, on how many hosts it is done, and how long the site has been blocked.
+  - Shows all other tasks as P(ansible.builtin.default#callback) does. With C(-v) it shows all tasks so, and the phases as well.
+  - Closes with a summary of the deploy, and can write the same as JSON and as one self-contained HTML page.
+    The reports hold task names, times and results; they never hold options of modules.
+extends_documentation_fragment:
+  - default_callback
+  - result_format_callback
+requirements:
+  - set as stdout in configuration
+options:
+  live:
+    description: Whether to rewrite a line in place while tasks run. Only ever done on a terminal.
+    type: bool
+    default: true
+    env:
+      - name: LAMP_LIVE
+    ini:
+      - section: callback_timeline
+        key: live
+  report_json:
+    description:
+      - Write the report as JSON to this file when the playbook ends. Missing folders are created.
+      - The file is replaced as a whole, and is readable by its owner only.
+    type: path
+    env:
+      - name: LAMP_REPORT_JSON
+    ini:
+      - section: callback_timeline
+        key: report_json
+  report_html:
+    description:
+      - Write the report as one HTML page, which needs nothing else, to this file when the playbook ends. Missing folders are created.
+      - The file is replaced as a whole, and is readable by its owner only.
+    type: path
+    env:
+      - name: LAMP_REPORT_HTML
+    ini:
+      - section: callback_timeline
+        key: report_html
+"""
+
+import atexit
+import functools
+import json
+import os
+import shutil
+import sys
+import threading
+import typing as t
+
+from ansible import constants as C
+from ansible import context
+from ansible.plugins.callback.default import CallbackModule as DefaultCallback
+from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline import report, text
+from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.live import LiveLine
+from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.model import TaskRun
+from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.outcome import tone
+from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.phases import OTHER, split_name
+from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.recorder import Recorder
+
+ASKS = ("pause", "ansible.builtin.pause", "ansible.legacy.pause")
+T = t.TypeVar("T", bound=t.Callable[..., t.Any])
+
+
+def _colour(style: str) -> str | None:
+    return {
+        "ok": C.COLOR_OK,
+        "good": C.COLOR_OK,
+        "changed": C.COLOR_CHANGED,
+        "skipped": C.COLOR_SKIP,
+        "ignored": C.COLOR_WARN,
+        "unreachable": C.COLOR_UNREACHABLE,
+        "failed": C.COLOR_ERROR,
+        "bad": C.COLOR_ERROR,
+    }.get(style)
+
+
+def guarded(method: T) -> T:
+    """An error in this plugin is a warning, and Ansible's own output takes its place."""
+
+    @functools.wraps(method)
+    def guard(self: CallbackModule, *args: t.Any, **kwargs: t.Any) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the deploy goes on)
+            self._display.warning(f"lamp.cluster.timeline: {method.__name__}: {type(error).__name__}: {error}")
+            getattr(super(CallbackModule, self), method.__name__)(*args, **kwargs)
+
+    return t.cast(T, guard)
+
+
+class CallbackModule(DefaultCallback):
+    """The plugin: what Ansible calls while a playbook runs."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "lamp.cluster.timeline"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._recorder: Recorder | None = None
+        self._live: LiveLine | None = None
+        self._diffed: set[tuple[str, str]] = set()
+        self._pid = os.getpid()
+
+    # What Ansible calls
+
+    @guarded
+    def v2_playbook_on_start(self, playbook: t.Any) -> None:
+        self._recorder = Recorder(os.path.basename(str(playbook._file_name)), bool(context.CLIARGS.get("check")))
+        self._start_live()
+        atexit.register(self._interrupted)
+        super().v2_playbook_on_start(playbook)
+
+    @guarded
+    def v2_playbook_on_play_start(self, play: t.Any) -> None:
+        self._show_phases(everything=True)
+        if self._recorder:
+            self._recorder.play_started()
+        super().v2_playbook_on_play_start(play)
+
+    @guarded
+    def _task_start(self, task: t.Any, prefix: str | None = None) -> None:
+        run = None
+        if self._recorder:
+            free = str(self._play.strategy).rsplit(".", 1)[-1] in ("free", "host_pinned")
+            run = self._recorder.task_started(
+                task._uuid,
+                str(task.name or task.get_name()),
+                str(task.resolved_action or task.action),
+                bool(task.check_mode),
+                free,
+            )
+            self._show_phases()
+        if run and run.phase != OTHER and not self._display.verbosity:
+            self._task_type_cache[task._uuid] = prefix or "TASK"
+            self._last_task_name = task.get_name().strip()
+        else:
+            super()._task_start(task, prefix)
+        self._show_live(task)
+
+    @guarded
+    def v2_runner_on_start(self, host: t.Any, task: t.Any) -> None:
+        if self._recorder:
+            self._recorder.host_started(task._uuid, host.get_name())
+        self._show_live(task)
+        super().v2_runner_on_start(host, task)
+
+    @guarded
+    def v2_runner_on_ok(self, result: t.Any) -> None:
+        self._note(result, "changed" if result.result.get("changed") else "ok")
+        if not self._terse(result) or (result.task._uuid, result.host.get_name()) in self._diffed:
+            super().v2_runner_on_ok(result)
+            return
+        self._handle_warnings_and_exception(result)
+        if result.task.action in C._ACTION_DEBUG:
+            self._show_message(result)
+
+    @guarded
+    def v2_runner_on_skipped(self, result: t.Any) -> None:
+        self._note(result, "skipped")
+        if self._terse(result):
+            self._handle_warnings_and_exception(result)
+        else:
+            super().v2_runner_on_skipped(result)
+
+    @guarded
+    def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
+        self._note(result, "ignored" if ignore_errors else "failed")
+        if not self._terse(result):
+            super().v2_runner_on_failed(result, ignore_errors=ignore_errors)
+            return
+        self._show_failure(result, "failed")
+        if ignore_errors:
+            self._display.display("    ...ignoring", color=C.COLOR_SKIP)
+
+    @guarded
+    def v2_runner_on_unreachable(self, result: t.Any) -> None:
+        ignored = bool(result.task.ignore_unreachable)
+        self._note(result, "ignored" if ignored else "unreachable")
+        if not self._terse(result):
+            super().v2_runner_on_unreachable(result)
+            return
+        self._show_failure(result, "unreachable")
+        if ignored:
+            self._display.display("    ...ignoring", color=C.COLOR_SKIP)
+
+    @guarded
+    def v2_runner_item_on_ok(self, result: t.Any) -> None:
+        if not self._terse(result) or (result.task._uuid, result.host.get_name()) in self._diffed:
+            super().v2_runner_item_on_ok(result)
+            return
+        self._handle_warnings_and_exception(result)
+        if result.task.action in C._ACTION_DEBUG:
+            self._show_message(result)
+
+    @guarded
+    def v2_runner_item_on_skipped(self, result: t.Any) -> None:
+        if self._terse(result):
+            self._handle_warnings_and_exception(result)
+        else:
+            super().v2_runner_item_on_skipped(result)
+
+    @guarded
+    def v2_runner_item_on_failed(self, result: t.Any) -> None:
+        if self._terse(result):
+            self._show_failure(result, "failed", self._get_item_label(result.result))
+        else:
+            super().v2_runner_item_on_failed(result)
+
+    @guarded
+    def v2_on_file_diff(self, result: t.Any) -> None:
+        if "diff" in result.result or "results" in result.result:
+            self._diffed.add((result.task._uuid, result.host.get_name()))
+        super().v2_on_file_diff(result)
+
+    @guarded
+    def v2_playbook_on_no_hosts_remaining(self) -> None:
+        self._show_phases(everything=True)
+        super().v2_playbook_on_no_hosts_remaining()
+
+    @guarded
+    def v2_playbook_on_stats(self, stats: t.Any) -> None:
+        self._show_phases(everything=True)
+        recap = {host: stats.summarize(host) for host in sorted(stats.processed)}
+        failed = any(counts["failures"] or counts["unreachable"] for counts in recap.values())
+        self._close(failed, _stated(stats.custom or {}), recap)
+        super().v2_playbook_on_stats(stats)
+
+    # What goes into the record
+
+    def _note(self, result: t.Any, state: str) -> None:
+        if self._recorder is None:
+            return
+        host, task = result.host.get_name(), result.task
+        wanted = str((task.args or {}).get("state", ""))
+        self._recorder.host_ended(
+            task._uuid,
+            host,
+            str(task.delegate_to or host),
+            state,
+            result.result,
+            wanted if wanted in ("enabled", "disabled") else "",
+        )
+        self._show_live(task)
+
+    def _terse(self, result: t.Any) -> bool:
+        """Whether this task is shown by its phase's line alone."""
+        if self._display.verbosity or self._recorder is None:
+            return False
+        run = self._recorder.task(result.task._uuid)
+        return (run.phase if run else split_name(str(result.task.name))[0]) != OTHER
+
+    # What is printed
+
+    def _lines(self, lines: t.Iterable[text.Line], stderr: bool = False) -> None:
+        for line, style in lines:
+            self._display.display(line, color=_colour(style), stderr=stderr)
+
+    def _show_phases(self, everything: bool = False) -> None:
+        if self._recorder is None:
+            return
+        columns, now, skipped = self._columns(), self._recorder.now, []
+        if everything and self._live:
+            self._live.hide()
+        for phase in self._recorder.phases_to_show(everything):
+            if phase.name == OTHER:
+                continue
+            if phase.state == "skipped":
+                skipped.append(phase.name)
+                continue
+            self._lines([text.phase_line(phase, now, columns, self._recorder.timeline.check_mode), *phase.notes])
+        if skipped and self.get_option("display_skipped_hosts"):
+            self._lines([text.skipped_line(skipped)])
+        sys.stdout.flush()
+
+    def _show_message(self, result: t.Any) -> None:
+        self._clean_results(result.result, result.task.action)
+        message = result.result.get("msg")
+        if isinstance(message, list):
+            message = "\n".join(str(part) for part in message)
+        if not isinstance(message, str):
+            message = self._dump_results(result.result)
+        label = "" if result.task.run_once else f"{self.host_label(result)}: "
+        self._lines((f"    {label}{line}".rstrip(), "plain") for line in text.plain(message).splitlines())
+
+    def _show_failure(self, result: t.Any, state: str, item: object = None) -> None:
+        exception = result.exception
+        if exception is None or not exception.event.formatted_traceback:
+            result.result.pop("exception", None)  # it repeats the message; with a traceback wanted it does not
+        self._handle_warnings_and_exception(result)
+        run = self._recorder.task(result.task._uuid) if self._recorder else None
+        phase, what = (run.phase, run.what) if run else split_name(str(result.task.name))
+        lines = text.failure_lines(
+            self.host_label(result), phase, what, state, result.result, str(result.task.get_path() or ""), item
+        )
+        self._lines(lines, stderr=bool(self.get_option("display_failed_stderr")))
+
+    # The line at the foot
+
+    @staticmethod
+    def _columns() -> int:
+        return shutil.get_terminal_size((100, 24)).columns
+
+    def _start_live(self) -> None:
+        terminal = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        if (
+            not terminal
+            or not self.get_option("live")
+            or context.CLIARGS.get("step")
+            or C.config.get_config_value("ENABLE_TASK_DEBUGGER")
+        ):
+            return
+        display = self._display
+        live = LiveLine(sys.stdout, getattr(display, "_lock", None) or threading.RLock(), self._columns)
+        show = display.display
+
+        @functools.wraps(show)
+        def show_above(*args: t.Any, **kwargs: t.Any) -> None:
+            with live.aside():
+                show(*args, **kwargs)
+
+        # All of Ansible prints through this one object: the line steps aside for warnings and other plugins as well.
+        vars(display)["display"] = show_above
+        self._live = live
+
+    def _show_live(self, task: t.Any) -> None:
+        if self._live is None or self._recorder is None:
+            return
+        run = self._recorder.task(task._uuid)
+        if run is None or task.action in ASKS:
+            self._live.hide()
+            return
+        self._live.show(_renderer(run, self._recorder))
+
+    def _stop_live(self) -> None:
+        if self._live:
+            self._live.stop()
+            vars(self._display).pop("display", None)
+            self._live = None
+
+    # The end
+
+    def _interrupted(self) -> None:
+        if os.getpid() != self._pid or self._recorder is None:
+            return
+        try:
+            self._show_phases(everything=True)
+            self._close(True, {}, {}, interrupted=True)
+        except Exception as error:  # noqa: BLE001 (at the very end there is nobody left to tell but the user)
+            self._display.warning(f"lamp.cluster.timeline: {error}")
+
+    def _close(
+        self,
+        failed: bool,
+        stated: t.Mapping[str, t.Any],
+        recap: t.Mapping[str, t.Mapping[str, int]],
+        interrupted: bool = False,
+    ) -> None:
+        self._stop_live()
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return
+        outcome = recorder.finish(failed, stated, interrupted)
+        timeline, harvest = recorder.timeline, recorder.harvest
+        if timeline.is_deploy:
+            self._display.banner("DEPLOY")
+            self._lines(text.summary_lines(timeline, harvest, outcome, tone(outcome), stated))
+        document = report.build(timeline, harvest, outcome, stated, recap)
+        for option, render in (("report_json", _json), ("report_html", _html)):
+            path = self.get_option(option)
+            if path:
+                self._write(option, str(path), render, document)
+
+    def _write(
+        self, option: str, path: str, render: t.Callable[[dict[str, t.Any]], str], document: dict[str, t.Any]
+    ) -> None:
+        try:
+            report.write(path, render(document))
+            self._display.display(f"{'report':<{text.PHASE_WIDTH + 2}} {path}")
+        except Exception as error:  # noqa: BLE001 (a report that cannot be written is no reason to fail a deploy)
+            self._display.warning(f"lamp.cluster.timeline: {option} was not written: {error}")
+
+
+def _renderer(run: TaskRun, recorder: Recorder) -> t.Callable[[int], str]:
+    """Draws one state of one task: what changes between two draws is the time alone."""
+    done = sum(host.end is not None for host in run.hosts.values())
+    hosts, since = len(run.hosts), recorder.harvest.blocked_since()
+
+    def render(columns: int) -> str:
+        now = recorder.now
+        blocked = None if since is None else now - since
+        return text.fit(text.live_line(run.phase, run.what, done, hosts, now - run.start, blocked), columns)
+
+    return render
+
+
+def _json(document: dict[str, t.Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+def _html(document: dict[str, t.Any]) -> str:
+    from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline import page  # noqa: PLC0415 (only who asks pays)
+
+    return page.render(document)
+
+
+def _stated(custom: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What the deploy said of itself through set_stats: a ``deploy`` mapping, or ``deploy_outcome`` alone."""
+    for values in [custom.get("_run") or {}, *(value for key, value in custom.items() if key != "_run")]:
+        if isinstance(values, dict) and isinstance(values.get("deploy"), dict):
+            return {str(key): value for key, value in values["deploy"].items()}
+        if isinstance(values, dict) and values.get("deploy_outcome"):
+            return {"outcome": str(values["deploy_outcome"])}
+    return {}

@@ -1,0 +1,52 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the run ended, in words that a person who was woken at night understands."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .harvest import BLOCKED, UNKNOWN, Harvest
+from .model import Timeline
+
+# What the outcome means for the eye: the colour of the line and of the page's badge.
+GOOD, QUIET, BAD = "good", "quiet", "bad"
+
+
+def derive(timeline: Timeline, harvest: Harvest, failed: bool, stated: t.Mapping[str, t.Any]) -> str:
+    """The outcome: what the deploy itself stated last, unless the run failed and it did not say so."""
+    own = str(stated.get("outcome") or "").replace("_", " ").strip()
+    if own and failed == own.startswith("failed"):
+        return own
+    if failed:
+        return _failure(timeline, harvest)
+    changed = any(task.state == "changed" for task in timeline.tasks)
+    if timeline.check_mode:
+        return "check mode: would change" if changed else "check mode: nothing to do"
+    if harvest.switched or harvest.deltas:
+        return "deployed"
+    return "changed" if changed else "nothing to do"
+
+
+def _failure(timeline: Timeline, harvest: Harvest) -> str:
+    if timeline.check_mode:
+        return "check mode: failed"
+    blocked, unknown = harvest.still(BLOCKED), harvest.still(UNKNOWN)
+    if blocked:
+        return "failed, site blocked"
+    if unknown:
+        return f"failed, state of {', '.join(unknown)} unknown"
+    recovery = [phase for phase in timeline.phases if phase.name == "recover" and phase.ran]
+    if recovery:
+        return "failed, not put back" if recovery[-1].state in ("failed", "unreachable") else "failed, put back"
+    if harvest.windows or harvest.switched or harvest.deltas:
+        return "failed, site open"
+    return "failed, site untouched" if timeline.is_deploy else "failed"
+
+
+def tone(outcome: str) -> str:
+    """Whether an outcome is good, bad or nothing to look at twice."""
+    if outcome.startswith(("failed", "interrupted", "check mode: failed")):
+        return BAD
+    return QUIET if outcome.startswith(("nothing", "check mode")) else GOOD
