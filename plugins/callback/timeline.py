@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+# ruff: noqa: E402 (Ansible wants DOCUMENTATION above the imports)
 DOCUMENTATION = r"""
 name: timeline
 type: stdout
@@ -13,8 +14,10 @@ version_added: 1.0.0
 author: The lamp.cluster developers (@lamp-cluster)
 description:
   - Shows tasks whose names begin with a phase of a deploy, as in C(block | Show the page), as one line per phase.
-    On a terminal a line at the foot tells what is running, on how many hosts it is done, and how long the site has been blocked.
-  - Shows all other tasks as P(ansible.builtin.default#callback) does. With C(-v) it shows all tasks so, and the phases as well.
+    On a terminal a line at the foot tells what is running, on how many hosts it is done,
+    and how long the site has been blocked.
+  - Shows all other tasks as P(ansible.builtin.default#callback) does.
+    With C(-v) it shows all tasks so, and the phases as well.
   - Closes with a summary of the deploy, and can write the same as JSON and as one self-contained HTML page.
     The reports hold task names, times and results; they never hold options of modules.
 extends_documentation_fragment:
@@ -44,7 +47,8 @@ options:
         key: report_json
   report_html:
     description:
-      - Write the report as one HTML page, which needs nothing else, to this file when the playbook ends. Missing folders are created.
+      - Write the report as one HTML page, which needs nothing else, to this file when the playbook ends.
+        Missing folders are created.
       - The file is replaced as a whole, and is readable by its owner only.
     type: path
     env:
@@ -97,7 +101,7 @@ def guarded(method: T) -> T:
     def guard(self: CallbackModule, *args: t.Any, **kwargs: t.Any) -> None:
         try:
             method(self, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the deploy goes on)
+        except Exception as error:  # whatever it is, the deploy goes on
             self._display.warning(f"lamp.cluster.timeline: {method.__name__}: {type(error).__name__}: {error}")
             getattr(super(CallbackModule, self), method.__name__)(*args, **kwargs)
 
@@ -254,8 +258,8 @@ class CallbackModule(DefaultCallback):
             host,
             str(task.delegate_to or host),
             state,
-            result.result,
-            wanted if wanted in ("enabled", "disabled") else "",
+            result=result.result,
+            wanted_state=wanted if wanted in ("enabled", "disabled") else "",
         )
         self._show_live(task)
 
@@ -307,7 +311,13 @@ class CallbackModule(DefaultCallback):
         run = self._recorder.task(result.task._uuid) if self._recorder else None
         phase, what = (run.phase, run.what) if run else split_name(str(result.task.name))
         lines = text.failure_lines(
-            self.host_label(result), phase, what, state, result.result, str(result.task.get_path() or ""), item
+            self.host_label(result),
+            phase,
+            what,
+            state,
+            result=result.result,
+            path=str(result.task.get_path() or ""),
+            item=item,
         )
         self._lines(lines, stderr=bool(self.get_option("display_failed_stderr")))
 
@@ -362,7 +372,7 @@ class CallbackModule(DefaultCallback):
         try:
             self._show_phases(everything=True)
             self._close(True, {}, {}, interrupted=True)
-        except Exception as error:  # noqa: BLE001 (at the very end there is nobody left to tell but the user)
+        except Exception as error:  # at the very end there is nobody left to tell but the user
             self._display.warning(f"lamp.cluster.timeline: {error}")
 
     def _close(
@@ -393,7 +403,7 @@ class CallbackModule(DefaultCallback):
         try:
             report.write(path, render(document))
             self._display.display(f"{'report':<{text.PHASE_WIDTH + 2}} {path}")
-        except Exception as error:  # noqa: BLE001 (a report that cannot be written is no reason to fail a deploy)
+        except Exception as error:  # a report that cannot be written is no reason to fail a deploy
             self._display.warning(f"lamp.cluster.timeline: {option} was not written: {error}")
 
 
@@ -405,7 +415,9 @@ def _renderer(run: TaskRun, recorder: Recorder) -> t.Callable[[int], str]:
     def render(columns: int) -> str:
         now = recorder.now
         blocked = None if since is None else now - since
-        return text.fit(text.live_line(run.phase, run.what, done, hosts, now - run.start, blocked), columns)
+        return text.fit(
+            text.live_line(run.phase, run.what, done, hosts, seconds=now - run.start, blocked=blocked), columns
+        )
 
     return render
 

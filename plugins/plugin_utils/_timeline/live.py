@@ -71,7 +71,7 @@ class LiveLine:
             try:
                 with self._lock:
                     self._draw()
-            except Exception:  # noqa: BLE001 (a line that cannot be drawn must not disturb the deploy)
+            except Exception:  # a line that cannot be drawn must not disturb the deploy
                 self._render = None
                 return
 

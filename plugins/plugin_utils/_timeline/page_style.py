@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The style of the HTML report: light and dark, a phone's width and a desk's."""
 
+# ruff: noqa: E501 (a style sheet, grouped by what it draws)
 from __future__ import annotations
 
 STYLE = """

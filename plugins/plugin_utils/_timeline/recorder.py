@@ -59,7 +59,7 @@ class Recorder:
             self._tasks[uuid].hosts[host] = HostRun(host, self.now)
 
     def host_ended(
-        self, uuid: str, host: str, place: str, state: str, result: t.Mapping[str, t.Any], wanted_state: str = ""
+        self, uuid: str, host: str, place: str, state: str, *, result: t.Mapping[str, t.Any], wanted_state: str = ""
     ) -> None:
         """Note a host's answer, and gather what this collection's modules say in it."""
         task = self._tasks.get(uuid)

@@ -14,11 +14,11 @@ from .model import PhaseRun, Timeline
 from .phases import OTHER
 
 PHASE_WIDTH, HOSTS_WIDTH, TIME_WIDTH = 9, 22, 12
-MARKS = {"failed": "✗", "unreachable": "✗", "skipped": "–", "ignored": "!"}
+MARKS = {"failed": "✗", "unreachable": "✗", "skipped": "-", "ignored": "!"}
 # Keys of a result that say nothing about why a task failed, or that are said elsewhere.
 _NOISE = frozenset(
-    "attempts changed deprecations diff end error_code exception failed invocation msg results "
-    "skipped start stderr_lines stdout_lines unreachable warnings".split()
+    ("attempts", "changed", "deprecations", "diff", "end", "error_code", "exception", "failed", "invocation", "msg")
+    + ("results", "skipped", "start", "stderr_lines", "stdout_lines", "unreachable", "warnings")
 )
 
 Line = t.Tuple[str, str]
@@ -79,10 +79,10 @@ def phase_line(phase: PhaseRun, now: float, columns: int, check_mode: bool = Fal
 
 def skipped_line(names: t.Sequence[str]) -> Line:
     """One line for phases that had nothing to do on any host."""
-    return f"– skipped: {', '.join(dict.fromkeys(names))}", "skipped"
+    return f"- skipped: {', '.join(dict.fromkeys(names))}", "skipped"
 
 
-def live_line(phase: str, what: str, done: int, hosts: int, seconds: float, blocked: float | None) -> str:
+def live_line(phase: str, what: str, done: int, hosts: int, *, seconds: float, blocked: float | None) -> str:
     """What the line that is rewritten in place says while a task runs."""
     progress = f"{done}/{hosts} {'host' if hosts == 1 else 'hosts'}" if hosts else "starting"
     blocked_for = f" · site blocked {duration(blocked)}" if blocked is not None else ""
@@ -116,7 +116,7 @@ def delta_line(delta: Delta) -> Line:
 
 
 def failure_lines(
-    host: str, phase: str, what: str, state: str, result: t.Mapping[str, t.Any], path: str = "", item: object = None
+    host: str, phase: str, what: str, state: str, *, result: t.Mapping[str, t.Any], path: str = "", item: object = None
 ) -> list[Line]:
     """A failure in full: who, where, the message as it was written, then everything else that the task answered."""
     code = f" ({one_line(result['error_code'])})" if result.get("error_code") else ""

@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The timeline as a user sees it: real runs of ansible-playbook, with stand-ins for the collection's modules."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PLUGINS = HERE.parents[2] / "plugins"
+NAMES = ("maintenance", "dbdeploy", "session_purge", "release")
+
+
+@pytest.fixture()
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """ansible-playbook on three hosts, with this callback and a collection of stand-ins."""
+    plugins = tmp_path / "ansible_collections" / "lamp" / "cluster" / "plugins"
+    (plugins / "action").mkdir(parents=True)
+    for name in NAMES:
+        (plugins / "action" / f"{name}.py").symlink_to(HERE / "stand_ins" / "action.py")
+    for name in ("callback", "plugin_utils"):
+        (plugins / name).symlink_to(PLUGINS / name)
+    monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", str(tmp_path))
+    monkeypatch.setenv("ANSIBLE_STDOUT_CALLBACK", "lamp.cluster.timeline")
+    monkeypatch.setenv("LAMP_REPORT_JSON", str(tmp_path / "reports" / "deploy.json"))
+    monkeypatch.setenv("LAMP_REPORT_HTML", str(tmp_path / "reports" / "deploy.html"))
+    inventory = tmp_path / "inventory"
+    inventory.write_text("[web]\nweb1\nweb2\nweb3\n[web:vars]\nansible_connection=local\n")
+    ansible = str(Path(sys.executable).with_name("ansible-playbook"))
+    return [ansible, "-i", str(inventory), str(HERE / "deploy.yml")]
+
+
+def run(command: list[str], *more: str) -> tuple[int, str]:
+    """The exit code, and all that was printed."""
+    done = subprocess.run([*command, *more], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_deploy_is_one_line_per_phase_and_a_summary(command: list[str], tmp_path: Path) -> None:
+    code, output = run(command)
+    assert code == 0, output
+    lines = output.splitlines()
+    assert [
+        line.split()[1] for line in lines if line.startswith("✓")
+    ] == ["stage", "block", "deltas", "switch", "purge", "unblock"]
+    assert "    42 42_index.sql · 2 statements · 0.50 s" in lines
+    assert "- skipped: prune" in lines
+    assert any(line.startswith("result      deployed") for line in lines)
+    assert any(line.startswith("sessions    1,204 dropped") for line in lines)
+    assert "TASK [a hook without a phase]" in output
+    assert "TASK [stage" not in output
+    document = json.loads((tmp_path / "reports" / "deploy.json").read_text())
+    assert document["result"]["outcome"] == "deployed"
+    assert [window["state"] for window in document["blocked"]["hosts"]] == ["open"] * 3
+    assert (tmp_path / "reports" / "deploy.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_failure_is_told_in_full_and_escaped_in_the_page(command: list[str], tmp_path: Path) -> None:
+    code, output = run(command, "-e", "fail=1")
+    assert code == 2
+    assert (
+        "web1 failed: Break (dbdeploy_statement_failed)\n    Delta 43 failed at statement 2.\n    Mend <b>it</b>"
+        in output
+    )
+    assert "failed, site blocked" in output
+    page = (tmp_path / "reports" / "deploy.html").read_text()
+    assert "&lt;b&gt;it&lt;/b&gt;" in page
+    assert "<b>it" not in page
+
+
+def test_verbose_shows_what_ansible_shows(command: list[str]) -> None:
+    _code, output = run(command, "-v")
+    assert "TASK [stage | Stage the release" in output
+    assert "changed: [web1] => {" in output
+
+
+def test_a_report_that_cannot_be_written_is_a_warning(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAMP_REPORT_JSON", "/dev/null/deploy.json")
+    code, output = run(command)
+    assert code == 0
+    assert "report_json was not written" in " ".join(output.split())
+
+
+def test_a_terminal_has_a_live_line(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    output = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            output += chunk
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    os.close(ours)
+    assert process.wait() == 0
+    assert b"site blocked" in output
+    assert output.count(b"\r\x1b[K") > 1
