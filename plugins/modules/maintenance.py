@@ -1,0 +1,241 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: maintenance
+short_description: Block a site behind a maintenance page, and open it again, with proof
+version_added: 1.0.0
+description:
+  - Every request to the site is answered with status 503 and a maintenance page, for people or for programs, until the
+    block is taken away. No reload of the web server is needed, and the block survives a reboot.
+  - V(enabled) succeeds only when this very host was seen blocked; then it waits for the requests that were running.
+  - V(disabled) succeeds only when this host was seen to answer without the block.
+  - The role P(lamp.cluster.maintenance#role) prepares the web server for it once.
+author: The lamp.cluster developers (@lamp-cluster)
+extends_documentation_fragment:
+  - lamp.cluster.attributes
+  - lamp.cluster.attributes.actiongroup
+options:
+  name:
+    description: The site, as the role was told.
+    type: str
+    required: true
+  backend:
+    description: The web server that blocks.
+    type: str
+    choices: [apache]
+    default: apache
+  state:
+    description: Whether the site is to be blocked.
+    type: str
+    choices: [enabled, disabled]
+    default: enabled
+  message:
+    description: What the page says. It is text; HTML in it is shown as it is.
+    type: str
+    default: The site is being updated. Thank you for your patience.
+  retry_after:
+    description: Seconds after which programs may try again (the header C(Retry-After)).
+    type: int
+    default: 120
+  bypass_token:
+    description:
+      - A secret of 20 to 128 letters and digits. Requests with this value in the header C(X-Lamp-Bypass) or the cookie
+        C(lamp_bypass) are not blocked, and C(/.lamp-bypass/<token>) sets that cookie.
+      - Without it nobody gets through.
+    type: str
+  owner:
+    description: Who blocks. A deploy tells by it a block of its own from an operator's.
+    type: str
+    default: operator
+  drain_timeout:
+    description: Seconds to wait for requests that began before the block.
+    type: float
+    default: 30
+  on_drain_timeout:
+    description: Whether requests that still run after O(drain_timeout) are a failure. The site stays blocked then.
+    type: str
+    choices: [continue, fail]
+    default: continue
+  probe_url:
+    description: The address whose answer proves the block. Its host name is sent, but the request goes to this host.
+    type: str
+    default: http://localhost/
+  status_port:
+    description: Port on the loopback interface where Apache tells its running requests.
+    type: int
+    default: 8404
+  conf_dir:
+    description: Where the web server's snippets are.
+    type: path
+    default: /etc/apache2/conf-enabled
+"""
+
+EXAMPLES = r"""
+- name: Block the shop
+  lamp.cluster.maintenance:
+    name: shop
+    state: enabled
+    message: We move to a larger house. Back at six.
+    probe_url: http://shop.example.com/
+
+- name: Open it again
+  lamp.cluster.maintenance:
+    name: shop
+    state: disabled
+    probe_url: http://shop.example.com/
+"""
+
+RETURN = r"""
+state:
+  description: The state that was asked for and is proven.
+  returned: success
+  type: str
+  sample: enabled
+owner:
+  description: Who blocks the site now; empty when nobody does.
+  returned: success
+  type: str
+  sample: deploy
+previous_owner:
+  description: Who blocked the site before; empty when nobody did.
+  returned: success
+  type: str
+  sample: ""
+marker_seen:
+  description: Whether a request to this host was seen blocked. Always V(false) in check mode.
+  returned: success
+  type: bool
+drained:
+  description: Whether all requests that began before the block were answered.
+  returned: when a block was put in force
+  type: bool
+in_flight:
+  description: How many were not answered.
+  returned: when a block was put in force
+  type: int
+drain_seconds:
+  description: How long it took.
+  returned: when a block was put in force
+  type: float
+blocked_since:
+  description: When the block began, in seconds since 1970.
+  returned: when the site is or was blocked
+  type: float
+blocked_seconds:
+  description: How long the site was blocked on this host.
+  returned: when a block was taken away
+  type: float
+error_code:
+  description: What failed, such as V(maintenance_not_proven).
+  returned: on failure
+  type: str
+"""
+
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.apache import Apache
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.blocker import Blocker
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import Site, State
+from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
+
+
+def shown(state: State | None) -> str:
+    """A block in words for the diff; the token is left out."""
+    if state is None:
+        return "open\n"
+    return (
+        f"blocked by {state['owner']}\nmessage: {state['message']}\nretry_after: {state['retry_after']}\n"
+        f"bypass: {'with a token' if state['token'] else 'nobody'}\n"
+    )
+
+
+def enable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
+    """Block the site, and wait for the requests that run."""
+    params = module.params
+    before = blocker.site.read()
+    after = blocker.wanted(params["message"], params["retry_after"], params["bypass_token"] or "", params["owner"])
+    result: dict[str, t.Any] = {
+        "changed": before != after,
+        "owner": after["owner"],
+        "previous_owner": before["owner"] if before else "",
+        "blocked_since": after["since"],
+        "diff": {"before": shown(before), "after": shown(after)},
+    }
+    if module.check_mode:
+        return {**result, "marker_seen": False}
+    if result["changed"]:
+        blocker.enable(after)
+    else:
+        blocker.prove_blocked(after["nonce"])
+    result.update(blocker.drain(after["since"], params["drain_timeout"]))
+    if not result["drained"] and params["on_drain_timeout"] == "fail":
+        raise LampError(
+            "maintenance_not_drained",
+            f"{result['in_flight']} requests still run {params['drain_timeout']} s after the block.",
+            "The site is blocked. Wait for them, or end them, and run the same command again.",
+            **{key: result[key] for key in ("drained", "in_flight", "drain_seconds")},
+        )
+    return {**result, "marker_seen": True}
+
+
+def disable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
+    """Open the site."""
+    before = blocker.site.read()
+    result: dict[str, t.Any] = {
+        "changed": before is not None,
+        "owner": "",
+        "previous_owner": before["owner"] if before else "",
+        "marker_seen": False,
+        "diff": {"before": shown(before), "after": shown(None)},
+    }
+    if before:
+        result["blocked_since"] = before["since"]
+    if module.check_mode:
+        return result
+    if before:
+        blocker.site.remove()
+    blocker.prove_open()
+    if before:
+        result["blocked_seconds"] = round(time.time() - before["since"], 3)
+    return result
+
+
+def maintain(module: AnsibleModule) -> dict[str, t.Any]:
+    """Do what O(state) says."""
+    params = module.params
+    backend = Apache(params["name"], params["status_port"], params["conf_dir"])
+    backend.check_installed()
+    blocker = Blocker(Site(params["name"]), backend, params["probe_url"])
+    action = enable if params["state"] == "enabled" else disable
+    return {"state": params["state"], **action(module, blocker)}
+
+
+def main() -> None:
+    spec = ArgumentSpec(
+        {
+            "name": {"type": "str", "required": True},
+            "backend": {"type": "str", "choices": ["apache"], "default": "apache"},
+            "state": {"type": "str", "choices": ["enabled", "disabled"], "default": "enabled"},
+            "message": {"type": "str", "default": "The site is being updated. Thank you for your patience."},
+            "retry_after": {"type": "int", "default": 120},
+            "bypass_token": {"type": "str", "no_log": True},
+            "owner": {"type": "str", "default": "operator"},
+            "drain_timeout": {"type": "float", "default": 30},
+            "on_drain_timeout": {"type": "str", "choices": ["continue", "fail"], "default": "continue"},
+            "probe_url": {"type": "str", "default": "http://localhost/"},
+            "status_port": {"type": "int", "default": 8404},
+            "conf_dir": {"type": "path", "default": "/etc/apache2/conf-enabled"},
+        }
+    )
+    run(spec.create_module(), maintain)
+
+
+if __name__ == "__main__":
+    main()
