@@ -17,8 +17,25 @@ PHASE_WIDTH, HOSTS_WIDTH, TIME_WIDTH = 9, 22, 12
 MARKS = {"failed": "✗", "unreachable": "✗", "skipped": "-", "ignored": "!"}
 # Keys of a result that say nothing about why a task failed, or that are said elsewhere.
 _NOISE = frozenset(
-    ("attempts", "changed", "deprecations", "diff", "end", "error_code", "exception", "failed", "invocation", "msg")
-    + ("results", "skipped", "start", "stderr_lines", "stdout_lines", "unreachable", "warnings")
+    (
+        "attempts",
+        "changed",
+        "deprecations",
+        "diff",
+        "end",
+        "error_code",
+        "exception",
+        "failed",
+        "invocation",
+        "msg",
+        "results",
+        "skipped",
+        "start",
+        "stderr_lines",
+        "stdout_lines",
+        "unreachable",
+        "warnings",
+    )
 )
 
 Line = t.Tuple[str, str]
@@ -92,7 +109,8 @@ def live_line(phase: str, what: str, done: int, hosts: int, *, seconds: float, b
 
 def fit(text: str, columns: int) -> str:
     """The text cut to the width of a terminal; wide characters count twice."""
-    used, kept = 0, []
+    used = 0
+    kept: list[str] = []
     for character in text:
         used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
         if used > columns:
