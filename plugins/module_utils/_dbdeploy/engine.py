@@ -1,0 +1,205 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole of a run: what is pending, what is in the way, and carrying it out under the lock."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import Delta
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.runner import Lock, Runner
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+
+Result = t.Dict[str, t.Any]
+
+
+class Settings:
+    """The options of a run, as the module documents them."""
+
+    def __init__(self, params: dict[str, t.Any]) -> None:
+        self.state: str = params["state"]
+        self.to: int | None = params["to"]
+        self.out_of_order: str = params["out_of_order"]
+        self.accept_changed: bool = params["accept_changed"]
+        self.on_unknown: str = params["on_unknown"]
+        self.drop_tags: list[str] = params["drop_tags"] or []
+
+
+class Engine:
+    """One delta set against one database."""
+
+    def __init__(self, changelog: Changelog, deltas: list[Delta], settings: Settings) -> None:
+        self.changelog = changelog
+        self.deltas = deltas
+        self.settings = settings
+        self.read()
+
+    def read(self) -> None:
+        """Look at what the database knows now."""
+        self.complete, self.foreign = self.changelog.applied()
+        self.unfinished = self.changelog.unfinished()
+        self.drops = self.changelog.drops()
+
+    def check(self) -> None:
+        """:raises LampError: ``dbdeploy_changed``, ``dbdeploy_incomplete``, ``dbdeploy_out_of_order``"""
+        checksums = self.changelog.checksums()
+        edited = [delta for delta in self.deltas if checksums.get(delta.number, delta.checksum) != delta.checksum]
+        if edited and not self.settings.accept_changed:
+            raise LampError(
+                "dbdeploy_changed",
+                f"Edited after they were applied: {', '.join(delta.name for delta in edited)}.",
+                "Put them back and write a new delta, or accept the edit with accept_changed=true.",
+            )
+        begun = sorted(self.foreign - set(self.unfinished))
+        if begun and self.settings.on_unknown == "fail":
+            raise LampError(
+                "dbdeploy_incomplete",
+                f"Another tool began delta {begun[0]} and never completed it.",
+                "Look at the database. Run again with on_unknown=skip if it took effect, else on_unknown=retry.",
+            )
+        late = [delta for delta in self.pending() if self.complete and delta.number < max(self.complete)]
+        if late and self.settings.out_of_order == "fail":
+            raise LampError(
+                "dbdeploy_out_of_order",
+                f"{late[0].name} is pending, but delta {max(self.complete)} was applied already.",
+                "Give it a higher number, or allow it with out_of_order=apply.",
+            )
+
+    def pending(self) -> list[Delta]:
+        """The deltas that state=applied would run, by number."""
+        to = self.settings.to
+        found = [
+            delta for delta in self.deltas if delta.number not in self.complete and (to is None or delta.number <= to)
+        ]
+        if self.settings.out_of_order == "skip" and self.complete:
+            found = [delta for delta in found if delta.number > max(self.complete)]
+        return found
+
+    def undoable(self) -> list[Delta]:
+        """The deltas that state=undone would undo, the highest first.
+
+        :raises LampError: ``dbdeploy_no_undo``, ``dbdeploy_file_missing``
+        """
+        to = self.settings.to or 0
+        files = {delta.number: delta for delta in self.deltas}
+        begun = {number for number, progress in self.unfinished.items() if progress.direction == "undo"}
+        numbers = sorted((number for number in self.complete | begun if number > to), reverse=True)
+        for number in numbers:
+            if number not in files:
+                raise LampError(
+                    "dbdeploy_file_missing",
+                    f"Delta {number} is applied, but its file is not there, so that it cannot be undone.",
+                    "Give the folder of the release that applied it.",
+                )
+            if not files[number].undo:
+                raise LampError(
+                    "dbdeploy_no_undo",
+                    f"{files[number].name} has no undo part.",
+                    "Nothing was undone; go forward instead.",
+                )
+        return [files[number] for number in numbers]
+
+    def todo(self) -> list[Delta]:
+        """The deltas that this run is about."""
+        if self.settings.state == "undone":
+            return self.undoable()
+        if self.settings.state == "sessions_dropped":
+            return []
+        return self.pending()
+
+    def due(self, also: t.Iterable[str] = ()) -> list[str]:
+        """The drops that are due once ``also`` are recorded."""
+        return sorted(
+            {tag for tag, done in self.drops.items() if not done} | {tag for tag in also if tag not in self.drops}
+        )
+
+    def new_tags(self) -> list[str]:
+        """The drops that this run records."""
+        if self.settings.state != "applied":
+            return []
+        tags = [delta.name for delta in self.pending() if delta.tagged] + self.settings.drop_tags
+        return [tag for tag in dict.fromkeys(tags) if tag not in self.drops]
+
+    def plan(self) -> Result:
+        """What the run returns, as far as it is known before it."""
+        todo = self.todo()
+        tags = self.new_tags()
+        due = [] if self.settings.state == "sessions_dropped" else self.due(tags)
+        acknowledged = self.settings.state == "sessions_dropped" and bool(self.due())
+        summaries = [delta.summary() for delta in todo]
+        numbers = {delta.number for delta in todo}
+        return {
+            "changed": bool(todo or tags or acknowledged),
+            "applied": summaries if self.settings.state == "applied" else [],
+            "undone": summaries if self.settings.state == "undone" else [],
+            "baselined": summaries if self.settings.state == "baselined" else [],
+            "pending": [delta.summary() for delta in self.pending()],
+            "drop_sessions": bool(due),
+            "drop_reasons": due,
+            "resumed": sorted(numbers & set(self.unfinished)),
+        }
+
+    def carry_out(self, lock: Lock) -> Result:
+        """Do it, under ``lock``, which is held. What was done so far goes with a failure as its details."""
+        self.changelog.create()
+        self.read()
+        self.check()
+        result = self.plan()
+        runner = Runner(self.changelog, lock, self.settings.on_unknown)
+        kind = {"applied": "applied", "undone": "undone", "baselined": "baselined"}.get(self.settings.state, "")
+        done: list[Result] = []
+        try:
+            for delta in self.todo():
+                done.append(self._one(runner, delta))
+            for tag in self.settings.drop_tags if self.settings.state == "applied" else []:
+                self.changelog.record_drop(tag)
+            if self.settings.state == "sessions_dropped":
+                self.changelog.drops_done()
+            if self.settings.accept_changed:
+                self._remember_edited()
+            self.changelog.connection.commit()
+        except LampError as error:
+            error.details.update({kind or "applied": done, "database_changed": runner.database_changed})
+            raise
+        if kind:
+            result[kind] = done
+        return {**result, "database_changed": runner.database_changed}
+
+    def _one(self, runner: Runner, delta: Delta) -> Result:
+        state = self.settings.state
+        takes_effect = delta.number in self.foreign and self.settings.on_unknown == "skip"
+        if state == "baselined" or (takes_effect and delta.number not in self.unfinished):
+            self.changelog.complete(delta)
+            self.changelog.connection.commit()
+            return {**delta.summary(), "duration": 0.0, "resumed_at": 0}
+        return runner.run(delta, "undo" if state == "undone" else "do", self.unfinished.get(delta.number))
+
+    def _remember_edited(self) -> None:
+        """Accept the files as they are now."""
+        for delta in self.deltas:
+            if delta.number in self.complete:
+                self.changelog.remember(delta)
+
+
+def describe(engine: Engine) -> str:
+    """The plan in words and SQL, for the diff."""
+    settings, lines = engine.settings, []
+    for delta in engine.todo():
+        statements = delta.undo if settings.state == "undone" else delta.statements
+        progress = engine.unfinished.get(delta.number)
+        notes = [
+            f"resumes at statement {progress.done + 1}" if progress else "",
+            "drops sessions" if delta.tagged and settings.state == "applied" else "",
+            "" if delta.undo or settings.state == "baselined" else "cannot be undone",
+            "recorded, not run" if settings.state == "baselined" else "",
+        ]
+        verb = {"applied": "apply", "undone": "undo", "baselined": "baseline"}[settings.state]
+        lines.append(f"-- {verb} {delta.name}" + "".join(f"; {note}" for note in notes if note))
+        if settings.state != "baselined":
+            lines.extend(f"{statement.text};" for statement in statements)
+    lines.extend(f"-- record a session drop: {tag}" for tag in engine.new_tags())
+    if settings.state == "sessions_dropped":
+        lines.extend(f"-- session drop done: {tag}" for tag in engine.due())
+    return "".join(f"{line}\n" for line in lines)

@@ -1,0 +1,32 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read a folder of delta files, on the controller or on a host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+
+
+def read(folder: Path, encoding: str) -> list[tuple[str, str]]:
+    """Pairs of name and text of the files in ``folder``; only those that end in .sql are opened.
+
+    :raises LampError: ``dbdeploy_no_folder``, ``dbdeploy_unreadable``
+    """
+    if not folder.is_dir():
+        raise LampError(
+            "dbdeploy_no_folder", f"The folder of deltas {folder} does not exist.", "Correct src, or make the folder."
+        )
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            continue
+        try:
+            found.append((path.name, path.read_text(encoding=encoding) if path.suffix == ".sql" else ""))
+        except (OSError, UnicodeError, LookupError) as error:
+            raise LampError(
+                "dbdeploy_unreadable", f"{path} cannot be read as {encoding}: {error}.", "Correct it, or set encoding."
+            ) from error
+    return found

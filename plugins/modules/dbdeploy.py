@@ -1,0 +1,320 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dbdeploy
+short_description: Apply SQL deltas to a database, each exactly once
+version_added: 1.0.0
+description:
+  - Applies the numbered delta files of a folder that the database has not seen yet, in their order, and records them in
+    dbdeploy's changelog table.
+  - A delta that failed half way is resumed where it stopped once it was mended. A delta of DML alone is one transaction
+    together with its record.
+  - A delta may be tagged with the comment line C(-- @DROP-SESSIONS). The drop is recorded with the delta, and is due
+    until it is acknowledged with O(state=sessions_dropped).
+  - One runner at a time works on a database, on a single server as on Galera.
+author: The lamp.cluster developers (@lamp-cluster)
+extends_documentation_fragment:
+  - lamp.cluster.attributes
+  - lamp.cluster.attributes.actiongroup
+  - lamp.cluster.mysql
+options:
+  src:
+    description:
+      - Folder of the delta files, on the controller, or on the host with O(remote_src=true).
+      - A delta is a file whose name is digits, then anything, then C(.sql). Other files are listed and left alone.
+    type: path
+  remote_src:
+    description: Whether O(src) is on the host.
+    type: bool
+    default: false
+  deltas:
+    description: The files themselves, in place of O(src). On the controller, O(src) is turned into this.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: The file's name.
+        type: str
+        required: true
+      content:
+        description: Its text.
+        type: str
+        required: true
+  state:
+    description:
+      - V(applied) applies what is pending, V(undone) runs the undo parts of what was applied above O(to), V(baselined)
+        records deltas as applied without running them, V(sessions_dropped) acknowledges all session drops that are due.
+    type: str
+    choices: [applied, undone, baselined, sessions_dropped]
+    default: applied
+  to:
+    description:
+      - The highest number to apply or to baseline; with O(state=undone), the highest number that stays applied.
+    type: int
+  delta_set:
+    description: Name of the delta set; several may share a changelog table.
+    type: str
+    default: Main
+  changelog_table:
+    description:
+      - dbdeploy's table. It is made when it is missing; those of dbdeploy 2, dbdeploy 3 and Phing are used as they are.
+    type: str
+    default: changelog
+  out_of_order:
+    description: What to do with a pending delta whose number is lower than one that was applied.
+    type: str
+    choices: [apply, skip, fail]
+    default: apply
+  encoding:
+    description: Encoding of the delta files.
+    type: str
+    default: utf-8
+  accept_changed:
+    description: Accept that delta files were edited after they were applied.
+    type: bool
+    default: false
+  on_unknown:
+    description:
+      - What to do with a statement of which a crash left unknown whether it took effect. V(retry) runs it again,
+        V(skip) goes on after it.
+    type: str
+    choices: [fail, retry, skip]
+    default: fail
+  session_table:
+    description: A delta that empties this table counts as tagged.
+    type: str
+    default: ""
+  drop_tags:
+    description: Further session drops to record, once each, with O(state=applied).
+    type: list
+    elements: str
+    default: []
+  lock_timeout:
+    description: Seconds to wait for another runner.
+    type: float
+    default: 30
+  lock_wait_timeout:
+    description: Seconds that a statement waits for a lock that somebody else holds on a table or a row.
+    type: int
+    default: 60
+"""
+
+EXAMPLES = r"""
+- name: Apply what is pending
+  lamp.cluster.dbdeploy:
+    src: db/deltas
+    login_host: db.example.com
+    login_user: shop
+    login_password: "{{ shop_db_password }}"
+    login_db: shop
+
+- name: Show what would be applied, with its SQL
+  lamp.cluster.dbdeploy:
+    src: db/deltas
+    login_db: shop
+    config_file: /root/.my.cnf
+  check_mode: true
+  diff: true
+
+- name: Go back to delta 12
+  lamp.cluster.dbdeploy:
+    src: db/deltas
+    state: undone
+    to: 12
+    login_db: shop
+    config_file: /root/.my.cnf
+"""
+
+
+RETURN = r"""
+applied:
+  description: The deltas that were applied (in check mode, that would be), each with C(number), C(name), C(checksum),
+    C(statements) (their count), C(drops_sessions), and after a run C(duration) in seconds and C(resumed_at).
+  returned: always, once the deltas were read
+  type: list
+  elements: dict
+  sample:
+    - {number: 3, name: 003_split_price.sql, statements: 4, drops_sessions: false, duration: 0.12, resumed_at: 0}
+undone:
+  description: The deltas that were undone, in the same form.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+baselined:
+  description: The deltas that were recorded without being run, in the same form.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+pending:
+  description: The deltas that O(state=applied) found, or would find, not applied when the run began.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+ignored_files:
+  description: Files in the folder that are no deltas.
+  returned: success
+  type: list
+  elements: str
+  sample: [README]
+drop_sessions:
+  description: Whether a session drop is due.
+  returned: success
+  type: bool
+drop_reasons:
+  description: The deltas and tags that ask for it.
+  returned: success
+  type: list
+  elements: str
+  sample: [005_new_session_format.sql]
+resumed:
+  description: Numbers of the deltas that were resumed.
+  returned: success
+  type: list
+  elements: int
+  sample: []
+database_changed:
+  description: Whether anything but this module's own records took effect in the database, or may have.
+  returned: when a run was carried out, also when it failed
+  type: bool
+failed_delta:
+  description: The delta that failed, with C(number), C(name), C(statement) (from 1) and the server's C(error) number.
+  returned: when a statement failed
+  type: dict
+unknown:
+  description: The statement whose outcome nobody knows, with C(number), C(name) and C(statement).
+  returned: when that is why the run failed
+  type: list
+  elements: dict
+error_code:
+  description: What failed, such as V(dbdeploy_statement_failed).
+  returned: on failure
+  type: str
+"""
+
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import delta as delta_files
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import folder
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.engine import Engine, Settings, describe
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.lock import NamedLock, RowLock
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
+
+
+def files(params: dict[str, t.Any]) -> list[tuple[str, str]]:
+    """The delta files, as they were handed over or as they lie on this host."""
+    if params["deltas"] is not None:
+        return [(file["name"], file["content"]) for file in params["deltas"]]
+    if params["src"] is None:
+        return []
+    return folder.read(Path(params["src"]), params["encoding"])
+
+
+def prepare(connection: _mysql.Connection, flavour: _mysql.Flavour, params: dict[str, t.Any]) -> None:
+    """Set the session up.
+
+    :raises LampError: ``dbdeploy_node_not_ready`` for a node that is not part of the cluster
+    """
+    wait = max(1, params["lock_wait_timeout"])
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET SESSION lock_wait_timeout = {wait}, innodb_lock_wait_timeout = {wait}")
+        if flavour.cluster != "galera":
+            return
+        cursor.execute("SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_cluster_status')")
+        status = dict(cursor.fetchall())
+        if status.get("wsrep_ready") != "ON" or status.get("wsrep_cluster_status") != "Primary":
+            raise LampError(
+                "dbdeploy_node_not_ready",
+                f"The Galera node at {_mysql.where(params)} is not part of a working cluster ({status}).",
+                "Mend the cluster, or log in to another node.",
+            )
+        cursor.execute("SET SESSION wsrep_sync_wait = 15")
+
+
+def locked(
+    params: dict[str, t.Any], connection: _mysql.Connection, flavour: _mysql.Flavour, engine: Engine
+) -> dict[str, t.Any]:
+    """Carry the run out under the lock that excludes on this kind of server."""
+    lock: NamedLock | RowLock
+    if flavour.cluster:
+        lock = RowLock(lambda: _mysql.connect(params, autocommit=True), f"{params['changelog_table']}_lock")
+    else:
+        lock = NamedLock(connection, f"lamp.dbdeploy.{params['login_db']}.{params['changelog_table']}"[:64])
+    lock.take(params["lock_timeout"])
+    try:
+        return engine.carry_out(lock)
+    finally:
+        if connection.open:
+            lock.free()
+
+
+def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
+    """Plan; carry the plan out unless in check mode or there is nothing to do."""
+    params = module.params
+    deltas, ignored = delta_files.read(files(params), params["session_table"])
+    connection = _mysql.connect(params)
+    try:
+        flavour = _mysql.Flavour.of(connection)
+        prepare(connection, flavour, params)
+        engine = Engine(Changelog(connection, params["changelog_table"], params["delta_set"]), deltas, Settings(params))
+        engine.check()
+        plan = {**engine.plan(), "ignored_files": ignored, "diff": {"prepared": describe(engine)}}
+        if module.check_mode or not (plan["changed"] or params["accept_changed"]):
+            return plan
+        return {**plan, **locked(params, connection, flavour, engine)}
+    finally:
+        if connection.open:
+            connection.close()
+
+
+def main() -> None:
+    spec = _mysql.MYSQL_ARGUMENTS + ArgumentSpec(
+        {
+            "src": {"type": "path"},
+            "remote_src": {"type": "bool", "default": False},
+            "deltas": {
+                "type": "list",
+                "elements": "dict",
+                "options": {"name": {"type": "str", "required": True}, "content": {"type": "str", "required": True}},
+            },
+            "state": {
+                "type": "str",
+                "choices": ["applied", "undone", "baselined", "sessions_dropped"],
+                "default": "applied",
+            },
+            "to": {"type": "int"},
+            "delta_set": {"type": "str", "default": "Main"},
+            "changelog_table": {"type": "str", "default": "changelog"},
+            "out_of_order": {"type": "str", "choices": ["apply", "skip", "fail"], "default": "apply"},
+            "encoding": {"type": "str", "default": "utf-8"},
+            "accept_changed": {"type": "bool", "default": False},
+            "on_unknown": {"type": "str", "choices": ["fail", "retry", "skip"], "default": "fail"},
+            "session_table": {"type": "str", "default": ""},
+            "drop_tags": {"type": "list", "elements": "str", "default": []},
+            "lock_timeout": {"type": "float", "default": 30},
+            "lock_wait_timeout": {"type": "int", "default": 60},
+        },
+        mutually_exclusive=[("src", "deltas")],
+        required_if=[
+            ("state", "applied", ("src", "deltas"), True),
+            ("state", "undone", ("src", "deltas"), True),
+            ("state", "undone", ("to",)),
+            ("state", "baselined", ("src", "deltas"), True),
+        ],
+    )
+    run(spec.create_module(), dbdeploy)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""dbdeploy against a real MariaDB: what is applied, recorded, refused, resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.modules import COLLECTIONS, ModuleResult, run_module
+from tests.support.servers.base import wait_until
+from tests.support.servers.mariadb import MariaDB
+
+TABLE = "CREATE TABLE item (id INT PRIMARY KEY, name VARCHAR(20)) ENGINE=InnoDB;\n"
+
+
+class Folder:
+    """A folder of deltas and the database that they are for."""
+
+    def __init__(self, path: Path, server: MariaDB, database: str) -> None:
+        self.path = path
+        self.server = server
+        self.database = database
+
+    def write(self, **deltas: str) -> None:
+        """``_1_x="…"`` writes ``1_x.sql``."""
+        for name, text in deltas.items():
+            (self.path / f"{name.lstrip('_')}.sql").write_text(text)
+
+    def arguments(self, **options: Any) -> dict[str, Any]:
+        return {"src": str(self.path), "login_db": self.database, **self.server.login, **options}
+
+    def run(self, *, check: bool = False, diff: bool = False, **options: Any) -> ModuleResult:
+        return run_module("dbdeploy", self.arguments(**options), check=check, diff=diff)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self.server.query(sql, database=self.database)
+
+    def applied(self) -> list[int]:
+        return [row[0] for row in self.rows("SELECT change_number FROM changelog ORDER BY 1")]
+
+
+@pytest.fixture()
+def deltas(tmp_path: Path, mariadb: MariaDB, database: str) -> Folder:
+    return Folder(tmp_path, mariadb, database)
+
+
+def names(deltas: list[dict[str, Any]]) -> list[str]:
+    return [delta["name"] for delta in deltas]
+
+
+def test_the_plan_is_what_the_run_does_and_a_second_run_does_nothing(deltas: Folder) -> None:
+    deltas.write(_002_row="INSERT INTO item VALUES (1, 'a;b');", _001_item=TABLE, README="")
+    (deltas.path / "note.txt").write_text("no delta")
+    plan = deltas.run(check=True, diff=True)
+    assert deltas.rows("SHOW TABLES") == []
+    done = deltas.run(diff=True)
+    for key in ("changed", "diff", "pending", "drop_sessions", "ignored_files"):
+        assert plan[key] == done[key], key
+    assert names(plan["applied"]) == names(done["applied"]) == ["001_item.sql", "002_row.sql"]
+    assert "INSERT INTO item VALUES (1, 'a;b');" in plan["diff"]["prepared"]
+    assert done["ignored_files"] == ["README.sql", "note.txt"]
+    assert deltas.rows("SELECT * FROM item") == [(1, "a;b")]
+    again = deltas.run()
+    assert (again["changed"], again["applied"], again["pending"]) == (False, [], [])
+
+
+def test_dml_that_fails_leaves_nothing_behind(deltas: Folder) -> None:
+    deltas.write(_1_item=TABLE, _2_rows="INSERT INTO item VALUES (1,'a');\nINSERT INTO item VALUES (1,'b');")
+    result = deltas.run()
+    assert result["error_code"] == "dbdeploy_statement_failed"
+    assert "2_rows.sql, line 2 (statement 2)" in result["msg"]
+    assert (names(result["applied"]), result["database_changed"]) == (["1_item.sql"], True)
+    assert deltas.rows("SELECT * FROM item") == []
+    deltas.write(_2_rows="INSERT INTO item VALUES (1,'a');\nINSERT INTO item VALUES (2,'b');")
+    assert deltas.run()["changed"]
+    assert deltas.rows("SELECT COUNT(*) FROM item") == [(2,)]
+
+
+def test_a_failed_first_delta_counts_as_nothing_done(deltas: Folder) -> None:
+    deltas.write(_1_bad="CREATE TABEL x (a INT);")
+    assert deltas.run()["database_changed"] is False
+    deltas.write(_1_bad="CREATE TABLE x (a INT);")
+    assert deltas.run()["changed"]
+
+
+def test_a_mended_delta_resumes_where_it_failed(deltas: Folder) -> None:
+    first = TABLE + "INSERT INTO item VALUES (1,'a');\nALTER TABLE item ADD extra INT;\n"
+    deltas.write(_1_mixed=first + "ALTER TABLE item DROP COLUMN nowhere;\nINSERT INTO item (id) VALUES (2);")
+    assert deltas.run()["failed_delta"]["statement"] == 4
+    assert deltas.rows("SELECT id FROM item") == [(1,)]
+    deltas.write(_1_mixed=first.replace("'a'", "'z'") + "ALTER TABLE item DROP COLUMN extra;")
+    assert deltas.run()["error_code"] == "dbdeploy_done_part_changed"
+    deltas.write(_1_mixed=first + "ALTER TABLE item DROP COLUMN extra;\nINSERT INTO item (id) VALUES (2);")
+    done = deltas.run()
+    assert (done["resumed"], done["applied"][0]["resumed_at"]) == ([1], 3)
+    assert deltas.rows("SELECT id FROM item") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize(
+    ("kill_in", "code"), [("DO SLEEP(600)", ""), ("ALTER TABLE item ADD later INT", "dbdeploy_unknown_outcome")]
+)
+def test_a_runner_that_is_killed_is_continued_or_says_what_nobody_knows(
+    deltas: Folder, kill_in: str, code: str
+) -> None:
+    deltas.write(_1_item=TABLE, _2_cut=f"INSERT INTO item VALUES (1,'a');\nALTER TABLE item ADD extra INT;\n{kill_in};")
+    holder = deltas.server.connect(deltas.database, autocommit=False)
+    if code:  # an open transaction that read the table holds the second ALTER up
+        assert not deltas.run(to=1).get("failed")
+        deltas.write(_2_cut=f"{kill_in};")
+        holder.query("SELECT * FROM item")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ansible_collections.lamp.cluster.plugins.modules.dbdeploy"],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=COLLECTIONS, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdin
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": deltas.arguments()}).encode())
+    process.stdin.close()
+    running = (
+        f"SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE '{kill_in[:12]}%%' AND DB = '{deltas.database}'"
+    )
+    wait_until(lambda: deltas.rows(running), "the statement")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    deltas.server.query(f"KILL {deltas.rows(running)[0][0]}")
+    holder.close()
+    wait_until(lambda: not deltas.rows(running), "the end of the statement")
+    if code:
+        result = deltas.run()
+        assert (result["error_code"], result["unknown"][0]["number"]) == (code, 2)
+        assert "ALTER TABLE item ADD later INT" in result["msg"]
+        assert not deltas.run(on_unknown="retry").get("failed")
+        assert len(deltas.rows("SHOW COLUMNS FROM item")) == 3
+    else:
+        deltas.write(_2_cut="INSERT INTO item VALUES (1,'a');\nALTER TABLE item ADD extra INT;\nSELECT 1;")
+        assert deltas.run()["resumed"] == [2]
+        assert deltas.rows("SELECT id FROM item") == [(1,)]
+
+
+def test_a_tagged_delta_is_due_until_it_is_acknowledged(deltas: Folder) -> None:
+    deltas.write(_1_item=TABLE + "-- @DROP-SESSIONS\n", _2_empties="DELETE FROM item;")
+    plan = deltas.run(check=True, session_table="item", drop_tags=["r1"])
+    done = deltas.run(session_table="item", drop_tags=["r1"])
+    assert plan["drop_reasons"] == done["drop_reasons"] == ["1_item.sql", "2_empties.sql", "r1"]
+    assert deltas.run(session_table="item", drop_tags=["r1"])["drop_sessions"]
+    assert deltas.run(state="sessions_dropped")["changed"]
+    assert not deltas.run(state="sessions_dropped")["changed"]
+    after = deltas.run(session_table="item", drop_tags=["r1"])
+    assert (after["changed"], after["drop_sessions"]) == (False, False)
+
+
+def test_undo_goes_back_and_is_planned_like_it_runs(deltas: Folder) -> None:
+    deltas.write(
+        _1_item=TABLE + "-- //@UNDO\nDROP TABLE item;",
+        _2_row="INSERT INTO item VALUES (1,'a');\n--//@undo\nDELETE FROM item;",
+    )
+    deltas.run()
+    plan = deltas.run(state="undone", to=0, check=True, diff=True)
+    done = deltas.run(state="undone", to=0, diff=True)
+    assert names(plan["undone"]) == names(done["undone"]) == ["2_row.sql", "1_item.sql"]
+    assert plan["diff"] == done["diff"]
+    assert deltas.applied() == []
+    assert not deltas.run(state="undone", to=0)["changed"]
+    assert len(deltas.run()["applied"]) == 2
+
+
+def test_what_cannot_be_undone_is_refused_before_anything_is(deltas: Folder) -> None:
+    deltas.write(_1_item=TABLE, _2_row="INSERT INTO item VALUES (1,'a');\n--//@UNDO\nDELETE FROM item;")
+    deltas.run()
+    result = deltas.run(state="undone", to=0)
+    assert (result["error_code"], "1_item.sql" in result["msg"]) == ("dbdeploy_no_undo", True)
+    assert deltas.rows("SELECT COUNT(*) FROM item") == [(1,)]
+
+
+def test_a_baseline_records_without_running(deltas: Folder) -> None:
+    deltas.write(_1_item=TABLE, _2_later="CREATE TABLE later (a INT);")
+    assert names(deltas.run(state="baselined", to=1)["baselined"]) == ["1_item.sql"]
+    assert names(deltas.run()["applied"]) == ["2_later.sql"]
+    assert ("item",) not in deltas.rows("SHOW TABLES")
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "code", "named"),
+    [
+        ({"_1_a": "SELECT 1;", "_01_b": "SELECT 1;"}, {}, "dbdeploy_duplicate", "01_b.sql"),
+        ({"_99999999999999999999_a": "SELECT 1;"}, {}, "dbdeploy_number_too_large", "99999999999999999999"),
+        ({"_1_a": "source x.sql"}, {}, "dbdeploy_client_command", "line 1"),
+        ({}, {"src": "/nonexistent"}, "dbdeploy_no_folder", "/nonexistent"),
+        ({"_1_a": "SELECT 1;"}, {"login_password": "wrong"}, "mysql_access_denied", "127.0.0.1"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named_before_anything_runs(
+    deltas: Folder, files: dict[str, str], options: dict[str, Any], code: str, named: str
+) -> None:
+    deltas.write(**files)
+    result = deltas.run(**options)
+    assert result["error_code"] == code
+    assert named in result["msg"]
+    assert deltas.rows("SHOW TABLES") == []
+
+
+def test_an_edited_delta_is_named_and_can_be_accepted(deltas: Folder) -> None:
+    deltas.write(_1_item=TABLE)
+    deltas.run()
+    deltas.write(_1_item="-- a comment does not count\r\n" + TABLE)
+    assert not deltas.run().get("failed")
+    deltas.write(_1_item=TABLE + "SELECT 1;")
+    assert "1_item.sql" in deltas.run()["msg"]
+    assert not deltas.run(accept_changed=True).get("failed")
+    assert not deltas.run()["changed"]
+
+
+def test_numbers_out_of_order_follow_the_policy(deltas: Folder) -> None:
+    deltas.write(_2_b="CREATE TABLE b (a INT);")
+    deltas.run()
+    deltas.write(_1_a="CREATE TABLE a (a INT);")
+    assert deltas.run(out_of_order="fail")["error_code"] == "dbdeploy_out_of_order"
+    assert not deltas.run(out_of_order="skip")["changed"]
+    assert names(deltas.run()["applied"]) == ["1_a.sql"]
+
+
+LAYOUTS = {
+    "dbdeploy 2": "change_number BIGINT NOT NULL, delta_set VARCHAR(10) NOT NULL, start_dt TIMESTAMP NOT NULL,"
+    " complete_dt TIMESTAMP NULL, applied_by VARCHAR(100) NOT NULL, description VARCHAR(500) NOT NULL,"
+    " PRIMARY KEY (change_number, delta_set)",
+    "dbdeploy 3": "change_number BIGINT NOT NULL PRIMARY KEY, complete_dt TIMESTAMP NOT NULL,"
+    " applied_by VARCHAR(100) NOT NULL, description VARCHAR(500) NOT NULL",
+    "fork": "change_number VARCHAR(20) NOT NULL PRIMARY KEY, complete_dt DATETIME(3) NOT NULL,"
+    " applied_by VARCHAR(100) NOT NULL, description VARCHAR(500) NOT NULL, checksum VARCHAR(64)",
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_tables_of_other_tools_are_taken_over_with_their_dates(deltas: Folder, layout: str) -> None:
+    deltas.rows(f"CREATE TABLE changelog ({LAYOUTS[layout]})")
+    deltas.rows("INSERT INTO changelog SET change_number=1, complete_dt='2020-02-02 02:02:02',"
+                " applied_by='x', description='1_item.sql'"
+                + (", delta_set='Main', start_dt='2020-02-02 02:02:01'" if layout == "dbdeploy 2" else ""))  # fmt: skip
+    deltas.write(_1_item=TABLE, _2_new="CREATE TABLE newer (a INT);")
+    assert names(deltas.run()["applied"]) == ["2_new.sql"]
+    assert deltas.rows("SELECT CAST(complete_dt AS CHAR(19)) FROM changelog WHERE change_number = 1") == [
+        ("2020-02-02 02:02:02",)
+    ]
+    assert not deltas.run()["changed"]
+
+
+def test_one_runner_at_a_time_and_the_other_is_named(deltas: Folder) -> None:
+    deltas.write(_1_item=TABLE)
+    holder = deltas.server.connect(deltas.database)
+    with holder.cursor() as cursor:
+        cursor.execute("SELECT GET_LOCK(%s, 0)", (f"lamp.dbdeploy.{deltas.database}.changelog",))
+    result = deltas.run(lock_timeout=0)
+    assert (result["error_code"], "root@127.0.0.1" in result["msg"]) == ("dbdeploy_locked", True)
+    holder.close()
+    assert deltas.run()["changed"]
+
+
+def test_the_password_is_never_shown(deltas: Folder) -> None:
+    deltas.write(_1_bad="CREATE TABEL x;")
+    assert deltas.server.password not in deltas.run().output

@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Statements, held against what the real client makes of the same script."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import digest, split
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+
+
+def texts(script: str) -> list[str]:
+    return [statement.text for statement in split(script)]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("a;b", ["a", "b"]),
+        ("\ufeffSELECT 1 ; \n\n", ["SELECT 1"]),
+        ("SELECT ';', \"a;b\", `c;d`; x", ["SELECT ';', \"a;b\", `c;d`", "x"]),
+        ("SELECT 'it''s; \\'; '; x", ["SELECT 'it''s; \\'; '", "x"]),
+        ("-- a; b\nSELECT 1; # c;\nSELECT 2", ["SELECT 1", "SELECT 2"]),
+        ("SELECT 1 /* ; */ + 1;", ["SELECT 1   + 1"]),
+        ("SELECT 5--1;", ["SELECT 5--1"]),
+        ("/*!40101 SET NAMES utf8 */;", ["/*!40101 SET NAMES utf8 */"]),
+        ("DELIMITER //\nCREATE PROCEDURE p() BEGIN SELECT 1; END//\nDELIMITER ;\nx;",
+         ["CREATE PROCEDURE p() BEGIN SELECT 1; END", "x"]),
+        ("CREATE PROCEDURE p() BEGIN SELECT 1; END; x", ["CREATE PROCEDURE p() BEGIN SELECT 1; END", "x"]),
+        ("CREATE PROCEDURE p() SELECT 1; x", ["CREATE PROCEDURE p() SELECT 1", "x"]),
+        ("BEGIN; INSERT INTO t VALUES (1); COMMIT", ["BEGIN", "INSERT INTO t VALUES (1)", "COMMIT"]),
+        ("SELECT CASE WHEN 1 THEN 2 END; x", ["SELECT CASE WHEN 1 THEN 2 END", "x"]),
+    ],
+)  # fmt: skip
+def test_a_script_is_split_as_the_client_does(script: str, expected: list[str]) -> None:
+    assert texts(script) == expected
+
+
+BODIES = [
+    "BEGIN DECLARE i INT DEFAULT 0; WHILE i < 3 DO SET i = i + 1; END WHILE; SELECT CASE i WHEN 3 THEN 'x;' END; END",
+    "outer_block: BEGIN IF 1 THEN SELECT 1; ELSEIF 2 THEN BEGIN SELECT 2; END; ELSE SELECT 3; END IF; END outer_block",
+    "BEGIN CASE 1 WHEN 1 THEN SELECT 1; ELSE SELECT 2; END CASE; l: LOOP LEAVE l; END LOOP l; END",
+    "BEGIN REPEAT SET @a = REPEAT('x', 2); UNTIL 1 END REPEAT; SELECT IF(1, 2, 3); END",
+    "BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; END; SELECT 1; END",
+    "IF 1 THEN SELECT IF(1, 2, 3); IF 2 THEN SELECT 2; END IF; END IF",
+    "l: WHILE 0 DO SELECT 1; SELECT 2; END WHILE",
+]
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_a_body_needs_no_delimiter(body: str) -> None:
+    create = f"CREATE DEFINER=`root`@`localhost` PROCEDURE p()\n{body}"
+    assert texts(f"SELECT 0;\n{create};\nSELECT 9;") == ["SELECT 0", create, "SELECT 9"]
+
+
+@pytest.mark.parametrize(
+    "line", ["source other.sql", "\\! rm -rf /", "\\. other.sql", "system ls", "SELECT 1 \\g", "delimiter"]
+)
+def test_what_only_the_client_could_do_is_refused_by_name_and_line(line: str) -> None:
+    with pytest.raises(LampError) as failure:
+        split(f"SELECT 1;\n{line}\n", "007_x.sql")
+    assert failure.value.code == "dbdeploy_client_command"
+    assert "007_x.sql, line 2" in str(failure.value)
+
+
+def test_comments_and_line_ends_do_not_count_in_a_checksum() -> None:
+    assert digest(split("SELECT 1 ,\r\n 2; -- x")) == digest(split("/* y */ SELECT 1 , 2;"))
+    assert digest(split("SELECT 'a  b'")) != digest(split("SELECT 'a b'"))
+
+
+def test_lines_are_counted_from_one() -> None:
+    assert [statement.line for statement in split("-- c\n\nSELECT 1;\n\nSELECT\n2;")] == [3, 5]
