@@ -13,8 +13,8 @@ use PDOStatement;
 
 final class MysqlConnection
 {
-    /** Errors after which another connection may help: gone away, lost, no server, node not ready (Galera). */
-    private const LOST = [2002, 2003, 2006, 2013, 1047, 1053];
+    /** Errors after which another connection may help: gone away, lost, no server, node not ready (Galera), read-only, killed. */
+    private const LOST = [2002, 2003, 2006, 2013, 1047, 1053, 1290, 1836, 1927];
 
     /** Errors after which the same statement may be sent again: nothing of it took effect. */
     private const AGAIN = [1205, 1213];
@@ -41,10 +41,25 @@ final class MysqlConnection
             $number = (int) ($problem->errorInfo[1] ?? $problem->getCode());
             if (in_array($number, self::LOST, true)) {
                 $this->pdo = null;
-            } elseif (!in_array($number, self::AGAIN, true)) {
+            } elseif (!in_array($number, self::AGAIN, true) || $this->pdo?->inTransaction()) {
                 throw $problem;
             }
             return $this->send($sql, $values);
+        }
+    }
+
+    /** Start a transaction that waits for locks no longer than that; end() commits it. */
+    public function begin(int $wait): void
+    {
+        $this->run('SET SESSION innodb_lock_wait_timeout = ' . max(1, $wait), []);
+        $this->run('SET TRANSACTION ISOLATION LEVEL READ COMMITTED', []); // no locks on gaps: new ids wait for nobody
+        $this->pdo?->beginTransaction();
+    }
+
+    public function end(): void
+    {
+        if ($this->pdo?->inTransaction()) {
+            $this->pdo->commit();
         }
     }
 
@@ -71,7 +86,9 @@ final class MysqlConnection
                     $this->settings['password'],
                     [
                         PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION,
-                        PDO::ATTR_EMULATE_PREPARES => true, // one round trip; values are still escaped by the driver
+                        PDO::ATTR_EMULATE_PREPARES => false,
+                        // a value that does not fit is an error, never cut off
+                        PDO::MYSQL_ATTR_INIT_COMMAND => "SET SESSION sql_mode = 'STRICT_ALL_TABLES'",
                         PDO::ATTR_TIMEOUT => $this->settings['connect_timeout'] ?? 2,
                     ],
                 );

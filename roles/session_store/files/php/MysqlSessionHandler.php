@@ -7,72 +7,20 @@ declare(strict_types=1);
 
 namespace Lamp\Cluster\Session;
 
-use PDOException;
-use SessionHandlerInterface;
-use SessionIdInterface;
-use SessionUpdateTimestampHandlerInterface;
-
-/**
- * Failures go to error_log(), never to the page. A session that could not be read is not written either, so that a
- * passing fault of the database cannot empty it.
- *
- * A request writes with the epoch that it read. Once the epoch was raised, by a purge, what it writes does not count.
- */
-final class MysqlSessionHandler implements
-    SessionHandlerInterface,
-    SessionIdInterface,
-    SessionUpdateTimestampHandlerInterface
+final class MysqlSessionHandler extends MysqlStore
 {
-    private const EPOCH = 'lamp_session';
-
-    private ?int $epoch = null;
-
-    private ?string $locked = null;
-
-    /** @param 'none'|'advisory' $locking  advisory: one request of a session at a time, on the same database server */
-    public function __construct(
-        private readonly MysqlConnection $connection,
-        private readonly string $locking = 'none',
-        private readonly int $lockTimeout = 10,
-    ) {
-    }
-
-    public function open(string $path, string $name): bool
-    {
-        return true;
-    }
-
-    public function close(): bool
-    {
-        if ($this->locked !== null) {
-            $this->attempt('unlock', fn () => $this->connection->run('DO RELEASE_LOCK(?)', [$this->locked]));
-            $this->locked = null;
-        }
-        return true;
-    }
-
-    public function create_sid(): string
-    {
-        return bin2hex(random_bytes(16));
-    }
-
-    public function validateId(string $id): bool
-    {
-        return (bool) $this->attempt('look up', fn () => $this->find($id)['data'] !== null);
-    }
-
     public function read(string $id): string
     {
-        $this->epoch = null;
         $row = $this->attempt('read', function () use ($id): array {
             $this->lock($id);
-            return $this->find($id);
+            return $this->row($id, 's.data');
         });
         if ($row === null) {
+            $this->epoch = null;
             return '';
         }
-        $this->epoch = (int) $row['epoch'];
-        return $row['data'] ?? '';
+        $this->remember((int) $row['epoch'], $row['id'] !== null);
+        return $this->existed ? $row['data'] : '';
     }
 
     public function write(string $id, string $data): bool
@@ -80,18 +28,7 @@ final class MysqlSessionHandler implements
         if ($this->epoch === null) {
             return true; // it was not read: see above
         }
-        $sql = 'INSERT INTO lamp_session (id, data, epoch, created_at, updated_at, expires_at)'
-            . ' VALUES (?, ?, ?, UNIX_TIMESTAMP(), UNIX_TIMESTAMP(), UNIX_TIMESTAMP() + ?) ON DUPLICATE KEY UPDATE'
-            . ' data = IF(epoch <= VALUES(epoch), VALUES(data), data), updated_at = VALUES(updated_at),'
-            . ' expires_at = VALUES(expires_at), epoch = GREATEST(epoch, VALUES(epoch))';
-        $this->attempt('write', fn () => $this->connection->run($sql, [$this->key($id), $data, $this->epoch, $this->ttl()]));
-        return true;
-    }
-
-    public function updateTimestamp(string $id, string $data): bool
-    {
-        $sql = 'UPDATE lamp_session SET expires_at = UNIX_TIMESTAMP() + ? WHERE id = ? AND epoch = ?';
-        $this->attempt('touch', fn () => $this->connection->run($sql, [$this->ttl(), $this->key($id), $this->epoch ?? 0]));
+        $this->attempt('write', fn () => $this->existed ? $this->update($id, $data) : $this->insert($id, $data));
         return true;
     }
 
@@ -107,49 +44,20 @@ final class MysqlSessionHandler implements
         return $this->attempt('clean up', fn () => $this->connection->run($sql, [])->rowCount()) ?? 0;
     }
 
-    /** @return array{epoch: int|string, data: string|null} */
-    private function find(string $id): array
+    /** Another request may have ended the session meanwhile: then this changes nothing. */
+    private function update(string $id, string $data): void
     {
-        $sql = 'SELECT e.epoch, s.data FROM lamp_session_epoch e LEFT JOIN lamp_session s'
-            . ' ON s.id = ? AND s.epoch = e.epoch AND s.expires_at >= UNIX_TIMESTAMP() WHERE e.name = ?';
-        $row = $this->connection->run($sql, [$this->key($id), self::EPOCH])->fetch(\PDO::FETCH_ASSOC);
-        if ($row === false) {
-            throw new PDOException('lamp_session_epoch has no row ' . self::EPOCH . ': apply the delta set session_store');
-        }
-        return $row;
+        $sql = 'UPDATE lamp_session SET data = ?, updated_at = UNIX_TIMESTAMP(), expires_at = UNIX_TIMESTAMP() + ?'
+            . ' WHERE id = ? AND epoch = ?';
+        $this->connection->run($sql, [$data, $this->ttl(), $this->key($id), $this->epoch]);
     }
 
-    private function lock(string $id): void
+    private function insert(string $id, string $data): void
     {
-        if ($this->locking !== 'advisory') {
-            return;
-        }
-        $name = 'lamp:' . substr(hash('sha256', "lock $id"), 0, 56);
-        $got = $this->connection->run('SELECT GET_LOCK(?, ?)', [$name, $this->lockTimeout])->fetchColumn();
-        if ((int) $got !== 1) {
-            throw new PDOException("the session is held by another request for more than $this->lockTimeout s");
-        }
-        $this->locked = $name;
-    }
-
-    private function key(string $id): string
-    {
-        return hash('sha256', $id, true);
-    }
-
-    private function ttl(): int
-    {
-        return max(1, (int) ini_get('session.gc_maxlifetime'));
-    }
-
-    /** What $action returns, or null when it failed, which is logged. */
-    private function attempt(string $verb, callable $action): mixed
-    {
-        try {
-            return $action();
-        } catch (PDOException $problem) {
-            error_log("lamp.cluster: could not $verb a session: " . $problem->getMessage());
-            return null;
-        }
+        $sql = 'INSERT INTO lamp_session (id, data, epoch, created_at, updated_at, expires_at)'
+            . ' VALUES (?, ?, ?, UNIX_TIMESTAMP(), UNIX_TIMESTAMP(), UNIX_TIMESTAMP() + ?) ON DUPLICATE KEY UPDATE'
+            . ' data = IF(epoch <= VALUES(epoch), VALUES(data), data), updated_at = VALUES(updated_at),'
+            . ' expires_at = VALUES(expires_at), epoch = GREATEST(epoch, VALUES(epoch))';
+        $this->connection->run($sql, [$this->key($id), $data, $this->epoch, $this->ttl()]);
     }
 }

@@ -9,7 +9,10 @@ declare(strict_types=1);
 namespace Lamp\Cluster\Session;
 
 require_once __DIR__ . '/MysqlConnection.php';
+require_once __DIR__ . '/MysqlStore.php';
 require_once __DIR__ . '/MysqlSessionHandler.php';
+require_once __DIR__ . '/Variables.php';
+require_once __DIR__ . '/MysqlVariableSessionHandler.php';
 
 (static function (): void {
     $file = getenv('LAMP_SESSION_CONFIG') ?: '/etc/lamp.cluster/session.php';
@@ -18,8 +21,13 @@ require_once __DIR__ . '/MysqlSessionHandler.php';
         error_log("lamp.cluster: $file cannot be read; sessions stay with the handler of php.ini");
         return;
     }
+    $handler = MysqlSessionHandler::class;
+    if (($settings['handler'] ?? 'mysql') === 'mysql_variable') {
+        $handler = MysqlVariableSessionHandler::class;
+        ini_set('session.serialize_handler', 'php_serialize');
+    }
     session_set_save_handler(
-        new MysqlSessionHandler(
+        new $handler(
             new MysqlConnection($settings),
             $settings['locking'] ?? 'none',
             $settings['lock_timeout'] ?? 10,

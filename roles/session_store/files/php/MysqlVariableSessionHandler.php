@@ -1,0 +1,141 @@
+<?php
+
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Keeps PHP's sessions in two tables that all web servers share: one row per session, one per variable of it.
+
+declare(strict_types=1);
+
+namespace Lamp\Cluster\Session;
+
+use PDOException;
+use UnexpectedValueException;
+
+/**
+ * A request writes only the variables that it changed, so requests of one session that change different variables
+ * lose nothing and need no lock. Of two writes to the same variable the last one stays, whole.
+ */
+final class MysqlVariableSessionHandler extends MysqlStore
+{
+    private const BAD_NULL = 1048;
+
+    /** @var array<string, string> each variable as it was read, serialized */
+    private array $known = [];
+
+    public function read(string $id): string
+    {
+        $this->known = [];
+        $data = $this->attempt('read', fn () => $this->fetch($id));
+        if ($data === null) {
+            $this->epoch = null;
+        }
+        return $data ?? '';
+    }
+
+    public function write(string $id, string $data): bool
+    {
+        if ($this->epoch === null) {
+            return true; // it was not read: see MysqlStore
+        }
+        $this->attempt('write', function () use ($id, $data): void {
+            $now = Variables::split($data);
+            if (!$this->existed) {
+                $this->create($id);
+            }
+            $this->save($id, array_diff_assoc($now, $this->known));
+            $this->remove($id, array_keys(array_diff_key($this->known, $now)));
+            $this->known = $now;
+        });
+        return true;
+    }
+
+    public function destroy(string $id): bool
+    {
+        $this->attempt('destroy', function () use ($id): void {
+            $this->connection->run('DELETE FROM lamp_session WHERE id = ?', [$this->key($id)]);
+            $this->connection->run('DELETE FROM lamp_session_variable WHERE session_id = ?', [$this->key($id)]);
+        });
+        return true;
+    }
+
+    public function gc(int $max_lifetime): int|false
+    {
+        return $this->attempt('clean up', function (): int {
+            $old = $this->connection->run('SELECT id FROM lamp_session WHERE expires_at < UNIX_TIMESTAMP() LIMIT 1000', []);
+            $ids = $old->fetchAll(\PDO::FETCH_COLUMN);
+            if ($ids === []) {
+                return 0;
+            }
+            $marks = implode(', ', array_fill(0, count($ids), '?'));
+            $this->connection->run("DELETE FROM lamp_session WHERE id IN ($marks) AND expires_at < UNIX_TIMESTAMP()", $ids);
+            $this->connection->run("DELETE v FROM lamp_session_variable v LEFT JOIN lamp_session s ON s.id = v.session_id"
+                . " WHERE v.session_id IN ($marks) AND s.id IS NULL", $ids);
+            return count($ids);
+        }) ?? 0;
+    }
+
+    private function fetch(string $id): string
+    {
+        if (ini_get('session.serialize_handler') !== 'php_serialize') {
+            throw new UnexpectedValueException('one row per variable needs session.serialize_handler = php_serialize');
+        }
+        $this->lock($id);
+        $row = $this->row($id, 'NULL');
+        $this->remember((int) $row['epoch'], $row['id'] !== null);
+        if ($this->existed) {
+            $sql = 'SELECT name, value FROM lamp_session_variable WHERE session_id = ?';
+            $this->known = $this->connection->run($sql, [$this->key($id)])->fetchAll(\PDO::FETCH_KEY_PAIR);
+        }
+        return Variables::join($this->known);
+    }
+
+    private function create(string $id): void
+    {
+        $sql = 'INSERT INTO lamp_session (id, data, epoch, created_at, updated_at, expires_at)'
+            . " VALUES (?, '', ?, UNIX_TIMESTAMP(), UNIX_TIMESTAMP(), UNIX_TIMESTAMP() + ?) ON DUPLICATE KEY UPDATE"
+            . ' expires_at = VALUES(expires_at), epoch = GREATEST(epoch, VALUES(epoch))';
+        $this->connection->run($sql, [$this->key($id), $this->epoch, $this->ttl()]);
+        $this->existed = true;
+    }
+
+    /**
+     * One statement for all of them; the session's row decides whether it takes effect, so that a session that was
+     * ended or purged meanwhile does not come back.
+     *
+     * @param array<string, string> $variables
+     */
+    private function save(string $id, array $variables): void
+    {
+        if ($variables === []) {
+            return;
+        }
+        $row = '((SELECT s.id FROM lamp_session s WHERE s.id = ? AND s.epoch = ?), ?, ?, ?, UNIX_TIMESTAMP())';
+        $values = [];
+        foreach ($variables as $name => $value) {
+            array_push($values, $this->key($id), $this->epoch, $this->key((string) $name), (string) $name, $value);
+        }
+        try {
+            $this->connection->run(
+                'INSERT INTO lamp_session_variable (session_id, name_hash, name, value, updated_at) VALUES '
+                . implode(', ', array_fill(0, count($variables), $row))
+                . ' ON DUPLICATE KEY UPDATE value = VALUES(value), updated_at = VALUES(updated_at)',
+                $values,
+            );
+        } catch (PDOException $problem) {
+            if (($problem->errorInfo[1] ?? 0) !== self::BAD_NULL) {
+                throw $problem;
+            }
+        }
+        $this->updateTimestamp($id, '');
+    }
+
+    /** @param list<int|string> $names */
+    private function remove(string $id, array $names): void
+    {
+        if ($names !== []) {
+            $marks = implode(', ', array_fill(0, count($names), '?'));
+            $hashes = array_map(fn (int|string $name): string => $this->key((string) $name), $names);
+            $sql = "DELETE FROM lamp_session_variable WHERE session_id = ? AND name_hash IN ($marks)";
+            $this->connection->run($sql, [$this->key($id), ...$hashes]);
+        }
+    }
+}
