@@ -29,9 +29,12 @@ foreach ($_GET['set'] ?? [] as $name => $value) { $_SESSION[$name] = $value; }
 foreach ($_GET['unset'] ?? [] as $name) { unset($_SESSION[$name]); }
 if (isset($_GET['count'])) { $_SESSION['count'] = ($_SESSION['count'] ?? 0) + 1; }
 if (isset($_GET['objects'])) {
-  $box = new Box; $box->content = [$box]; $_SESSION['box'] = $box; $list = [1]; $list[] = &$list[0]; $_SESSION['list'] = $list;
+  $box = new Box; $box->content = [$box]; $_SESSION['box'] = $box;
+  $list = [1]; $list[] = &$list[0]; $_SESSION['list'] = $list;
 }
-if (isset($_GET['bytes'])) { $_SESSION['bytes'] = str_repeat(implode('', array_map('chr', range(0, 255))), (int) $_GET['bytes']); }
+if (isset($_GET['bytes'])) {
+  $_SESSION['bytes'] = str_repeat(implode('', array_map('chr', range(0, 255))), (int) $_GET['bytes']);
+}
 if (isset($_GET['wait'])) {
   touch($_GET['wait']);
   while (file_exists($_GET['wait'])) { usleep(5000); clearstatcache(); }
@@ -208,3 +211,23 @@ def test_gc_leaves_no_variable_of_an_expired_session(site: Start, mariadb: Maria
     assert requests.get(f"{shop.server.url}/gc.php", timeout=30).text == "1"
     assert mariadb.query("SELECT COUNT(*) FROM lamp_session_variable", database=database) == [(0,)]
     assert shop.session() == []
+
+
+@pytest.mark.parametrize("handler", ["mysql", "mysql_variable"])
+def test_almost_sixteen_mebibytes_need_a_packet_that_holds_them(
+    site: Start, handler: str, mariadb: MariaDB, database: str
+) -> None:
+    size = 65535  # times 256 bytes: with its name less than 16 MiB
+    before = mariadb.query("SELECT @@GLOBAL.max_allowed_packet")[0][0]
+    shop = site(handler=handler)
+    try:
+        mariadb.query("SET GLOBAL max_allowed_packet = 1048576")
+        shop.get(**{"set[a]": "1"})
+        shop.get(bytes=str(size))
+        assert "max_allowed_packet" in shop.errors
+        assert shop.session() == {"a": "1"}, "what did not fit left the session as it was"
+        mariadb.query("SET GLOBAL max_allowed_packet = 33554432")
+        shop.get(bytes=str(size))
+        assert shop.session()["bytes"][0] == size * 256
+    finally:
+        mariadb.query(f"SET GLOBAL max_allowed_packet = {before}")
