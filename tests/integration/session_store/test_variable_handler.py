@@ -109,7 +109,9 @@ def site(mariadb: MariaDB, database: str, tmp_path: Path) -> Iterator[Start]:
                 "display_errors": "1", "log_errors": "1", "error_log": str(tmp_path / "php.log"),
             }  # fmt: skip
             environment = {"LAMP_SESSION_CONFIG": str(tmp_path / "config.php"), "PHP_CLI_SERVER_WORKERS": "6"}
-            return Site(stack.enter_context(PhpServer(documents, ini, environment)), tmp_path)
+            server = PhpServer(documents, ini, environment)
+            stack.enter_context(server)
+            return Site(server, tmp_path)
 
         yield start
 
