@@ -23,3 +23,31 @@ integration: setup ## Each module against real servers on loopback
 pin: ## Write requirements/dev.txt anew from requirements/dev.in
 	rm -rf .cache/pin && python3 -m venv .cache/pin && .cache/pin/bin/pip install -q -r requirements/dev.in
 	.cache/pin/bin/pip freeze > requirements/dev.txt
+
+.PHONY: demo
+demo: setup ## Build the cluster, deploy three releases of the demo application, show what happened
+	@$(PY)/python scripts/demo
+
+.PHONY: clean
+clean: ## Remove the demo, the clusters and what tests left (not .venv, not the cached image)
+	@for state in .cache/bed/*/state.json; do \
+	  [ ! -e "$$state" ] || molecule/bed/bed down --name "$$(basename "$$(dirname "$$state")")"; done
+	rm -rf .demo dist
+
+.PHONY: lint
+lint: setup ## All checkers
+	@scripts/lint
+
+.PHONY: e2e
+e2e: setup ## Deploys to a cluster of containers
+	$(PY)/pytest tests/e2e
+
+.PHONY: molecule
+molecule: setup ## The molecule scenario
+	PATH="$$PWD/.venv/bin:$$PATH" molecule test
+
+.PHONY: test
+test: setup ## Everything: checkers, molecule, all tests
+	@scripts/lint
+	@PATH="$$PWD/.venv/bin:$$PATH" molecule test
+	$(PY)/pytest tests/unit tests/integration tests/e2e

@@ -74,7 +74,7 @@ from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline import repo
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.live import LiveLine
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.model import TaskRun
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.outcome import tone
-from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.phases import OTHER, split_name
+from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.phases import OTHER, named, split_name
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.recorder import Recorder
 
 ASKS = ("pause", "ansible.builtin.pause", "ansible.legacy.pause")
@@ -145,7 +145,7 @@ class CallbackModule(DefaultCallback):
             free = str(self._play.strategy).rsplit(".", 1)[-1] in ("free", "host_pinned")
             run = self._recorder.task_started(
                 task._uuid,
-                str(task.name or task.get_name()),
+                named(task),
                 str(task.resolved_action or task.action),
                 bool(task.check_mode),
                 free,
@@ -268,7 +268,7 @@ class CallbackModule(DefaultCallback):
         if self._display.verbosity or self._recorder is None:
             return False
         run = self._recorder.task(result.task._uuid)
-        return (run.phase if run else split_name(str(result.task.name))[0]) != OTHER
+        return (run.phase if run else split_name(named(result.task))[0]) != OTHER
 
     # What is printed
 
@@ -309,7 +309,7 @@ class CallbackModule(DefaultCallback):
             result.result.pop("exception", None)  # it repeats the message; with a traceback wanted it does not
         self._handle_warnings_and_exception(result)
         run = self._recorder.task(result.task._uuid) if self._recorder else None
-        phase, what = (run.phase, run.what) if run else split_name(str(result.task.name))
+        phase, what = (run.phase, run.what) if run else split_name(named(result.task))
         lines = text.failure_lines(
             self.host_label(result),
             phase,

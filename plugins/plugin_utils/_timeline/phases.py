@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import typing as t
 
 PHASES = (
     "lock",
@@ -37,3 +38,13 @@ def split_name(name: str) -> tuple[str, str]:
     if match and match["phase"] in PHASES:
         return match["phase"], match["what"].strip()
     return OTHER, name.strip()
+
+
+def named(task: t.Any) -> str:
+    """The task's name, with its phase in front where a block around it gives the variable ``deploy_phase``.
+
+    A role that is used in a deploy has task names of its own.
+    """
+    name = str(task.name or task.get_name())
+    phase = task.get_vars().get("deploy_phase")
+    return f"{phase} | {name}" if phase else name

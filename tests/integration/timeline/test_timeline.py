@@ -48,9 +48,14 @@ def test_a_deploy_is_one_line_per_phase_and_a_summary(command: list[str], tmp_pa
     code, output = run(command)
     assert code == 0, output
     lines = output.splitlines()
-    assert [
-        line.split()[1] for line in lines if line.startswith("✓")
-    ] == ["stage", "block", "deltas", "switch", "purge", "unblock"]
+    assert [line.split()[1] for line in lines if line.startswith("✓")] == [
+        "stage",
+        "block",
+        "deltas",
+        "switch",
+        "purge",
+        "unblock",
+    ]
     assert "    42 42_index.sql · 2 statements · 0.50 s" in lines
     assert "- skipped: prune" in lines
     assert any(line.startswith("result      deployed") for line in lines)

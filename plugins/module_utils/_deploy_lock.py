@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lock that one deploy of an application holds: a file that is made by one process alone, and names it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import typing as t
+from pathlib import Path
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+
+Holder = t.Dict[str, t.Any]  # user, controller, pid, started, boot, since
+
+
+class DeployLock:
+    """``<folder>/<name>.json`` while it is held. Changes are made under the kernel's lock on a file beside it."""
+
+    def __init__(self, folder: str, name: str) -> None:
+        if not name or "/" in name or name.startswith("."):
+            raise LampError("deploy_lock_bad_name", f"{name!r} cannot name a lock.", "Use the application's name.")
+        self.path = Path(folder) / f"{name}.json"
+
+    @contextlib.contextmanager
+    def changing(self) -> t.Iterator[None]:
+        """One process at a time."""
+        try:
+            self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            with open(self.path.with_suffix(".lock"), "w", encoding="ascii") as guard:
+                fcntl.flock(guard, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise LampError(
+                "deploy_lock_io",
+                f"{self.path}: {error.strerror}.",
+                "Run the play as root; see that the disk is not full.",
+            ) from error
+
+    def holder(self) -> Holder | None:
+        """Who holds it; a file that a crash left empty counts as nobody's."""
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def write(self, holder: Holder) -> None:
+        """Record the holder, durably."""
+        temporary = self.path.with_suffix(".new")
+        with open(temporary, "w", encoding="utf-8") as stream:
+            json.dump(holder, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, self.path)
+
+    def remove(self) -> None:
+        """Nobody holds it any more."""
+        with contextlib.suppress(FileNotFoundError):
+            self.path.unlink()
+
+
+def same(holder: Holder, asker: Holder) -> bool:
+    """Whether both are the same process."""
+    return all(holder.get(key) == asker.get(key) for key in ("controller", "pid", "started", "boot"))
+
+
+def is_dead(holder: Holder, asker: Holder) -> bool:
+    """Whether ``asker``, who knows what runs on its own controller, is sure that the holder does not live."""
+    if holder.get("controller") != asker["controller"]:
+        return False
+    return (
+        holder.get("boot") != asker["boot"]
+        or holder.get("pid") not in asker["alive"]
+        or (asker["alive"][holder["pid"]] != holder.get("started"))
+    )
+
+
+def words(holder: Holder) -> str:
+    """The holder in words."""
+    return (
+        f"{holder.get('user')} on {holder.get('controller')} (process {holder.get('pid')}) since {holder.get('since')}"
+    )

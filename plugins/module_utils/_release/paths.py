@@ -1,0 +1,143 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Work below folders that somebody else may write to, as root, and never through a link that they planted.
+
+Every component below a trusted root is opened from its parent's descriptor without following links.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import typing as t
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
+
+class Owner:
+    """Who owns what is written, and its modes; ``uid`` and ``gid`` are -1 where they stay as they are."""
+
+    def __init__(self, uid: int = -1, gid: int = -1, folder: int = 0o755, file: int = 0o644) -> None:
+        self.uid = uid
+        self.gid = gid
+        self.folder = folder
+        self.file = file
+
+    def own(self, descriptor: int, mode: int) -> None:
+        """Give what is open to this owner, then set ``mode``."""
+        if self.uid != -1 or self.gid != -1:
+            os.fchown(descriptor, self.uid, self.gid)
+        os.fchmod(descriptor, mode)
+
+    def file_mode(self, executable: bool) -> int:
+        """The mode of a file; who may read an executable may run it."""
+        return self.file | ((self.file & 0o444) >> 2) if executable else self.file
+
+
+@contextlib.contextmanager
+def opened(root: str, path: str, owner: Owner | None = None) -> t.Iterator[int]:
+    """A descriptor of the folder ``path`` below ``root``; with ``owner``, missing folders are made.
+
+    :raises LampError: ``release_unsafe_path`` where a component is a link or no folder
+    """
+    at = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for name in [part for part in path.split("/") if part]:
+            below = _enter(at, name, os.path.join(root, path), owner)
+            os.close(at)
+            at = below
+        yield at
+    finally:
+        os.close(at)
+
+
+def _enter(parent: int, name: str, whole: str, owner: Owner | None) -> int:
+    try:
+        return os.open(name, FOLDER_FLAGS, dir_fd=parent)
+    except FileNotFoundError:
+        if owner is None:
+            raise
+        os.mkdir(name, 0o700, dir_fd=parent)
+        below = os.open(name, FOLDER_FLAGS, dir_fd=parent)
+        owner.own(below, owner.folder)
+        return below
+    except NotADirectoryError as error:
+        raise unsafe(whole, name) from error
+    except OSError as error:
+        if error.errno == 40:  # ELOOP: a symbolic link
+            raise unsafe(whole, name) from error
+        raise
+
+
+def unsafe(whole: str, name: str) -> LampError:
+    """The error for a path that cannot be trusted."""
+    return LampError(
+        "release_unsafe_path",
+        f"{name} in {whole} is a symbolic link or a file where a folder is needed.",
+        "Replace it by a folder; links on the way are refused because the web server may have planted them.",
+    )
+
+
+def kind_of(root: str, path: str) -> str:
+    """``missing``, ``folder``, ``file``, ``link`` or ``other``: what ``path`` below ``root`` is."""
+    folder, name = os.path.split(path)
+    try:
+        with opened(root, folder) as parent:
+            mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return "missing"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    if stat.S_ISREG(mode):
+        return "file"
+    return "link" if stat.S_ISLNK(mode) else "other"
+
+
+def write_file(parent: int, name: str, source: t.IO[bytes], owner: Owner, mode: int) -> None:
+    """Write a new file ``name`` in the open folder ``parent``."""
+    number = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
+    with os.fdopen(number, "wb") as file:
+        shutil.copyfileobj(source, file, 1 << 20)
+        file.flush()
+        owner.own(number, mode)
+
+
+def copy_tree(source: str, parent: int, name: str, owner: Owner) -> None:
+    """Copy the trusted file, folder or link ``source`` to the new ``name`` in the open folder ``parent``."""
+    mode = os.lstat(source).st_mode
+    if stat.S_ISLNK(mode):
+        os.symlink(os.readlink(source), name, dir_fd=parent)
+    elif stat.S_ISDIR(mode):
+        os.mkdir(name, 0o700, dir_fd=parent)
+        below = os.open(name, FOLDER_FLAGS, dir_fd=parent)
+        try:
+            for child in sorted(os.listdir(source)):
+                copy_tree(os.path.join(source, child), below, child, owner)
+            owner.own(below, owner.folder)
+        finally:
+            os.close(below)
+    else:
+        with open(source, "rb") as content:
+            write_file(parent, name, content, owner, owner.file_mode(bool(mode & stat.S_IXUSR)))
+
+
+def own_tree(path: str, owner: Owner) -> None:
+    """Give the folder ``path`` and what is in it to ``owner``; links stay as they are and are not followed."""
+    number = os.open(path, FOLDER_FLAGS)
+    try:
+        for name in os.listdir(number):
+            mode = os.stat(name, dir_fd=number, follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode):
+                own_tree(os.path.join(path, name), owner)
+            elif stat.S_ISREG(mode):
+                file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=number)
+                owner.own(file, owner.file_mode(bool(mode & stat.S_IXUSR)))
+                os.close(file)
+        owner.own(number, owner.folder)
+    finally:
+        os.close(number)

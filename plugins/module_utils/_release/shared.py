@@ -1,0 +1,191 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a release gets beside its own files: links into shared/, folders that the web server writes to, written files."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import secrets
+import shutil
+import typing as t
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import TEMPORARY, Layout, relative
+from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import (
+    Owner,
+    copy_tree,
+    kind_of,
+    opened,
+    own_tree,
+    write_file,
+)
+
+
+class WrittenFile(t.NamedTuple):
+    """A file whose content comes with the task; it may be a secret and is never shown."""
+
+    path: str
+    content: bytes
+    owner: Owner
+
+
+class Furnishing:
+    """Shared paths, writable paths and written files of one application, checked against each other."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        shared: t.Iterable[str],
+        writable: t.Iterable[str],
+        files: t.Iterable[WrittenFile],
+        owner: Owner,
+        writer: Owner,
+    ) -> None:
+        self.layout = layout
+        self.shared = sorted({relative(path, "shared_paths") for path in shared})
+        self.writable = sorted({relative(path, "writable_paths") for path in writable})
+        self.files = [file._replace(path=relative(file.path, "files")) for file in files]
+        self.owner = owner
+        self.writer = writer
+        for path in [*self.shared, *(file.path for file in self.files)]:
+            above = self.shared_above(path, strictly=path in self.shared)
+            if above:
+                raise LampError(
+                    "release_nested_paths",
+                    f"{path} lies in the shared path {above}.",
+                    "Share the outer folder alone, or the inner paths alone; a written file cannot lie in a shared path.",
+                )
+
+    def shared_above(self, path: str, strictly: bool = False) -> str | None:
+        """The shared path that ``path`` is, or lies in."""
+        for shared in self.shared:
+            if path.startswith(shared + "/") or (path == shared and not strictly):
+                return shared
+        return None
+
+    def not_needed(self) -> list[str]:
+        """The shared paths that exist: what the release brings for them is not used."""
+        if not os.path.isdir(self.layout.shared):
+            return []
+        return [path for path in self.shared if kind_of(self.layout.shared, path) != "missing"]
+
+    def todo(self, folder: str) -> list[str]:
+        """What ``furnish`` would change on the release in ``folder``, in words."""
+        return [
+            *(f"link {path} to shared/{path}" for path in self.shared if not self._is_shared(folder, path)),
+            *(f"make {path} writable" for path in self.writable if not self._is_writable(folder, path)),
+            *(f"write {file.path}" for file in self.files if not _is_written(folder, file)),
+        ]
+
+    def furnish(self, folder: str) -> None:
+        """Do it. ``folder`` is a staged release or one in the making."""
+        for path in self.shared:
+            if not self._is_shared(folder, path):
+                self._seed(folder, path)
+                self._link(folder, path)
+        for path in self.writable:
+            if not self._is_writable(folder, path):
+                self._make_writable(folder, path)
+        for file in self.files:
+            if not _is_written(folder, file):
+                _write(folder, file)
+
+    def _is_shared(self, folder: str, path: str) -> bool:
+        if not os.path.isdir(self.layout.shared) or kind_of(self.layout.shared, path) == "missing":
+            return False
+        return _link_target(folder, path) == _target(path)
+
+    def _seed(self, folder: str, path: str) -> None:
+        """Make shared/``path``: from what the release has there, or an empty folder; whole or not at all."""
+        if not os.path.isdir(self.layout.shared):
+            os.mkdir(self.layout.shared, 0o755)
+        if kind_of(self.layout.shared, path) != "missing":
+            return
+        above, name = os.path.split(path)
+        owner = self.writer if path in self.writable else self.owner
+        source = os.path.join(folder, path)
+        temporary = TEMPORARY + secrets.token_hex(8)
+        with opened(self.layout.shared, above, self.owner) as parent:
+            if kind_of(folder, path) in ("folder", "file"):
+                copy_tree(source, parent, temporary, owner)
+            else:
+                os.mkdir(temporary, 0o700, dir_fd=parent)
+                with opened(self.layout.shared, os.path.join(above, temporary)) as made:
+                    owner.own(made, owner.folder)
+            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+            os.fsync(parent)
+
+    def _link(self, folder: str, path: str) -> None:
+        above, name = os.path.split(path)
+        temporary = TEMPORARY + secrets.token_hex(8)
+        with opened(folder, above, self.owner) as parent:
+            os.symlink(_target(path), temporary, dir_fd=parent)
+            if kind_of(folder, path) == "folder":
+                # A folder cannot be replaced by a link in one step: away with it first.
+                away = self.layout.release(TEMPORARY + secrets.token_hex(8))
+                os.rename(name, away, src_dir_fd=parent)
+                os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+                shutil.rmtree(away)
+            else:
+                os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+
+    def _place(self, folder: str, path: str) -> tuple[str, str]:
+        """The trusted root and the path below it where a writable path really is."""
+        return (self.layout.shared, path) if self.shared_above(path) else (folder, path)
+
+    def _is_writable(self, folder: str, path: str) -> bool:
+        root, path = self._place(folder, path)
+        with contextlib.suppress(FileNotFoundError), opened(root, path) as here:
+            now = os.fstat(here)
+            return self.writer.uid in (-1, now.st_uid) and self.writer.gid in (-1, now.st_gid)
+        return False
+
+    def _make_writable(self, folder: str, path: str) -> None:
+        root, path = self._place(folder, path)
+        with opened(root, os.path.dirname(path), self.owner) as parent:
+            kind = kind_of(root, path)
+            if kind == "missing":
+                os.mkdir(os.path.basename(path), 0o700, dir_fd=parent)
+        if kind == "folder" and root == folder:
+            own_tree(os.path.join(root, path), self.writer)
+            return
+        with opened(root, path) as here:
+            self.writer.own(here, self.writer.folder)
+
+
+def _target(path: str) -> str:
+    """From releases/<id>/<path> to shared/<path>."""
+    return "../" * (path.count("/") + 2) + "shared/" + path
+
+
+def _link_target(folder: str, path: str) -> str | None:
+    above, name = os.path.split(path)
+    try:
+        with opened(folder, above) as parent:
+            return os.readlink(name, dir_fd=parent)
+    except OSError:
+        return None
+
+
+def _is_written(folder: str, file: WrittenFile) -> bool:
+    above, name = os.path.split(file.path)
+    try:
+        with opened(folder, above) as parent:
+            number = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=parent)
+            with os.fdopen(number, "rb") as there:
+                now = os.fstat(number)
+                same = there.read() == file.content and now.st_mode & 0o7777 == file.owner.file
+                return same and file.owner.uid in (-1, now.st_uid) and file.owner.gid in (-1, now.st_gid)
+    except FileNotFoundError:
+        return False
+
+
+def _write(folder: str, file: WrittenFile) -> None:
+    above, name = os.path.split(file.path)
+    temporary = TEMPORARY + secrets.token_hex(8)
+    with opened(folder, above, Owner()) as parent:
+        write_file(parent, temporary, io.BytesIO(file.content), file.owner, file.owner.file)
+        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)

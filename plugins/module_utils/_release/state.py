@@ -1,0 +1,133 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host remembers about releases beyond their files: which were live, which are rejected, what is still to reload."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+import time
+import typing as t
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
+
+SCHEMA = 1
+HISTORY = 50
+BUSY_SECONDS = 10.0
+
+
+class State:
+    """``history`` (releases that were live, newest last), ``rejected`` (id to reason and time), ``reload`` (services)."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.path = os.path.join(layout.records, "state.json")
+        data = _read(self.path)
+        if data.get("schema", SCHEMA) != SCHEMA:
+            raise LampError(
+                "release_newer_state",
+                f"{self.path} was written by a newer version of this collection (schema {data['schema']}).",
+                "Use that version here as well.",
+            )
+        self.history: list[str] = data.get("history", [])
+        self.rejected: dict[str, dict[str, str]] = data.get("rejected", {})
+        self.reload: list[str] = data.get("reload", [])
+
+    def lived(self, current: str | None) -> list[str]:
+        """The history up to what is current now: what follows was written by a switch that did not come to pass."""
+        if current is None:
+            return list(self.history)
+        if current in self.history:
+            last = len(self.history) - 1 - self.history[::-1].index(current)
+            return self.history[: last + 1]
+        return [*self.history, current]
+
+    def previous(self, current: str | None) -> str | None:
+        """The last good release that was live before ``current`` and is still there."""
+        for name in reversed(self.lived(current)):
+            if name != current and name not in self.rejected and self.layout.is_staged(name):
+                return name
+        return None
+
+    def save(self) -> None:
+        """Write all of it, atomically and durably."""
+        write_json(
+            self.path,
+            {
+                "schema": SCHEMA,
+                "history": self.history[-HISTORY:],
+                "rejected": self.rejected,
+                "reload": self.reload,
+            },
+        )
+
+
+def _read(path: str) -> dict[str, t.Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            data = json.load(file)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise LampError(
+            "release_bad_record", f"{path} cannot be read: {error}.", "Mend it or move it away, then repeat."
+        ) from error
+    return data if isinstance(data, dict) else {}
+
+
+def read_record(layout: Layout, name: str) -> dict[str, t.Any]:
+    """What was recorded when the release was staged."""
+    return _read(layout.record(name))
+
+
+def write_json(path: str, data: dict[str, t.Any]) -> None:
+    """Replace ``path`` atomically by ``data``; durable on return."""
+    folder = os.path.dirname(path)
+    number, temporary = tempfile.mkstemp(prefix=".tmp-", dir=folder)
+    try:
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            json.dump(data, file, indent=1, sort_keys=True)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # noqa: S103 (readable by monitoring; holds no secret)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_folder(folder)
+
+
+def sync_folder(folder: str) -> None:
+    """Make names in ``folder`` durable."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+@contextlib.contextmanager
+def exclusive(layout: Layout) -> t.Iterator[None]:
+    """One writer at a time; the kernel frees the lock of a process that dies. :raises LampError: ``release_busy``"""
+    deadline = time.monotonic() + BUSY_SECONDS
+    with open(os.path.join(layout.records, "lock"), "w", encoding="ascii") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise LampError(
+                        "release_busy",
+                        f"Another process is changing the releases of {layout.root}.",
+                        "Wait for it to end, then repeat; deploy_lock keeps deploys apart.",
+                    ) from error
+                time.sleep(0.05)
+        yield

@@ -1,0 +1,58 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make a release the live one, and have the services that cached the old one look again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
+from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, sync_folder
+
+RELOAD_SECONDS = 60
+
+
+def switch(layout: Layout, state: State, name: str, services: list[str]) -> None:
+    """Point ``current`` to the release, in one atomic step.
+
+    The history and the services to reload are written before: after a power failure both are still known.
+    """
+    current = layout.current_release()
+    state.history = [*state.lived(current), name]
+    state.reload = sorted({*state.reload, *services})
+    state.save()
+    temporary = os.path.join(layout.root, f".current-{secrets.token_hex(8)}")
+    os.symlink(os.path.join("releases", name), temporary)
+    try:
+        os.replace(temporary, layout.current)
+    except OSError:
+        os.unlink(temporary)
+        raise
+    sync_folder(layout.root)
+
+
+def reload_services(state: State) -> list[str]:
+    """Reload what a switch left to reload; returns it. :raises LampError: ``release_reload_failed``"""
+    services = list(state.reload)
+    if not services:
+        return []
+    command = ["systemctl", "reload", "--", *services]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RELOAD_SECONDS)
+        problem = (answer.stderr or answer.stdout).strip() if answer.returncode else ""
+    except (OSError, subprocess.TimeoutExpired) as error:
+        answer, problem = None, str(error)
+    if answer is None or answer.returncode:
+        raise LampError(
+            "release_reload_failed",
+            f"{state.layout.current} was switched, but {', '.join(services)} could not be reloaded: {problem}.",
+            "Mend the service and repeat: the reload is made up for. Until then it may serve the old code.",
+            reload_pending=services,
+        )
+    state.reload = []
+    state.save()
+    return services

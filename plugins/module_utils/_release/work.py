@@ -1,0 +1,152 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the module ``release`` does on a host, state by state; each plans first, then acts unless in check mode."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import time
+import typing as t
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._release import prune
+from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout, check_release_name
+from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner
+from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
+from ansible_collections.lamp.cluster.plugins.module_utils._release.stage import Staging
+from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, exclusive, read_record
+from ansible_collections.lamp.cluster.plugins.module_utils._release.switch import reload_services, switch
+
+Result = t.Dict[str, t.Any]
+
+
+def _id(name: str, find: t.Callable[[str], t.Any], option: str) -> int:
+    """The number of a user or a group. :raises LampError: ``release_unknown_owner``"""
+    if not name:
+        return -1
+    try:
+        return int(find(name)[2])
+    except KeyError as error:
+        raise LampError(
+            "release_unknown_owner", f"{option} {name!r} does not exist on this host.", "Create it, or name another."
+        ) from error
+
+
+class Work:
+    """One application root on this host, by the options of the module."""
+
+    def __init__(self, params: dict[str, t.Any], check_mode: bool) -> None:
+        self.params = params
+        self.check_mode = check_mode
+        self.layout = Layout(params["path"])
+        self.state = State(self.layout)
+        self.current = self.layout.current_release()
+
+    def facts(self) -> Result:
+        """What every answer holds about this host."""
+        current = self.layout.current_release()
+        rejected = self.state.rejected
+        releases = [
+            {
+                "release": name,
+                "staged_at": str(read_record(self.layout, name).get("staged_at", "")),
+                "active": name == current,
+                "rejected": rejected.get(name, {}).get("reason", ""),
+            }
+            for name in self.layout.names()
+        ]
+        return {"current": current or "", "previous": self.state.previous(current) or "", "releases": releases}
+
+    def make_root(self) -> None:
+        """Make the folders that everything below relies on."""
+        for folder in (self.layout.root, self.layout.releases, self.layout.records):
+            os.makedirs(folder, mode=0o755, exist_ok=True)
+
+    def furnishing(self) -> Furnishing:
+        """The shared and writable paths as the options give them."""
+        owner = Owner(
+            _id(self.params["owner"], pwd.getpwnam, "owner"), _id(self.params["group"], grp.getgrnam, "group")
+        )
+        writer = Owner(
+            _id(self.params["writable_owner"], pwd.getpwnam, "writable_owner"),
+            _id(self.params["writable_group"], grp.getgrnam, "writable_group"),
+            0o750,
+            0o640,
+        )
+        return Furnishing(self.layout, self.params["shared_paths"], self.params["writable_paths"], [], owner, writer)
+
+    def stage(self, name: str) -> Result:
+        """Have the release on this host, whole; ``needs_artifact`` says that it has to be brought first."""
+        furnishing = self.furnishing()
+        staged = self.layout.is_staged(name)
+        todo = furnishing.todo(self.layout.release(name)) if staged else [f"stage {name}"]
+        result: Result = {"changed": bool(todo), "staged": staged, "needs_artifact": not staged}
+        if self.check_mode or not todo or (not staged and not self.params["artifact"]):
+            return {**result, "todo": todo}
+        self.make_root()
+        with exclusive(self.layout):
+            prune.sweep(self.layout)
+            if staged:
+                furnishing.furnish(self.layout.release(name))
+            else:
+                with open(self.params["artifact"], "rb") as content:
+                    Staging(self.layout, name, furnishing, furnishing.owner, int(time.time())).run(content, None)
+        return {**result, "staged": True, "needs_artifact": False, "todo": todo}
+
+    def activate(self, name: str) -> Result:
+        """Make the release the live one; finish a reload that an earlier run left."""
+        if not self.layout.is_staged(name):
+            raise LampError(
+                "release_not_staged", f"The release {name} is not on this host ({self.layout.root}).", "Stage it first."
+            )
+        bad = self.state.rejected.get(name)
+        if bad and not self.params["force"]:
+            raise LampError(
+                "release_rejected",
+                f"The release {name} was rolled back on {bad.get('at', '')}: {bad.get('reason', '')}.",
+                "Deploy another one, or insist with force=true.",
+            )
+        todo = [f"switch from {self.current or 'nothing'} to {name}"] if self.current != name else []
+        todo += [f"reload {service}" for service in self.state.reload if self.current == name]
+        if todo and not self.check_mode:
+            with exclusive(self.layout):
+                if self.current != name:
+                    switch(self.layout, self.state, name, self.params["services"])
+                reload_services(self.state)
+        return {"changed": bool(todo), "todo": todo}
+
+    def prune(self) -> Result:
+        """Remove what ``keep`` leaves over."""
+        names = prune.superfluous(self.layout, self.state, self.params["keep"])
+        if names and not self.check_mode:
+            with exclusive(self.layout):
+                for name in names:
+                    prune.remove(self.layout, name)
+        return {"changed": bool(names), "removed": names, "todo": [f"remove {name}" for name in names]}
+
+    def reject(self, name: str) -> Result:
+        """Mark the release as one not to come back to."""
+        todo = [] if name in self.state.rejected else [f"reject {name}"]
+        if todo and not self.check_mode:
+            self.make_root()
+            with exclusive(self.layout):
+                at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+                self.state.rejected[name] = {"reason": self.params["reason"], "at": at}
+                self.state.save()
+        return {"changed": bool(todo), "todo": todo}
+
+    def run(self) -> Result:
+        """Do what ``state`` says. :raises LampError: as its parts do"""
+        wanted = self.params["state"]
+        if wanted == "pruned":
+            result = self.prune()
+        else:
+            name = check_release_name(self.params["release"])
+            action = {"staged": self.stage, "active": self.activate, "rejected": self.reject}[wanted]
+            result = {"release": name, **action(name)}
+        todo = result.pop("todo")
+        prepared = "".join(f"{self.layout.root}: {line}\n" for line in todo)
+        return {**result, **self.facts(), "diff": {"prepared": prepared}}

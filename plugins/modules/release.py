@@ -1,0 +1,221 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release
+short_description: Keep the releases of an application on a web host, and switch between them
+version_added: 1.0.0
+description:
+  - Keeps releases side by side in V(<path>/releases), what they share in V(<path>/shared), and the live one behind the
+    symbolic link V(<path>/current), which is switched in one atomic step.
+  - A release that was cut off while it was staged is never taken for whole. The live release and the one before it are
+    never removed.
+author: The lamp.cluster developers (@lamp-cluster)
+extends_documentation_fragment:
+  - lamp.cluster.attributes
+  - lamp.cluster.attributes.actiongroup
+options:
+  path:
+    description: The application's root.
+    type: path
+    required: true
+  state:
+    description:
+      - V(staged) has the release on the host, V(active) makes it the live one, V(pruned) removes old releases beyond
+        O(keep), V(rejected) marks a release as one not to come back to.
+    type: str
+    choices: [staged, active, pruned, rejected]
+    default: staged
+  release:
+    description: The release, as M(lamp.cluster.artifact) returned it. Needed unless O(state=pruned).
+    type: str
+  artifact:
+    description: The archive that M(lamp.cluster.artifact) returned; it is sent only to hosts that lack the release.
+    type: path
+  shared_paths:
+    description:
+      - Paths in the release that all releases share. They are links into V(<path>/shared), which is seeded from the
+        first release that has them.
+    type: list
+    elements: str
+    default: []
+  writable_paths:
+    description: Folders that belong to O(writable_owner). Everything else belongs to O(owner), so that the web server cannot write code.
+    type: list
+    elements: str
+    default: []
+  owner:
+    description: Who owns the code.
+    type: str
+    default: root
+  group:
+    description: The group of the code.
+    type: str
+    default: root
+  writable_owner:
+    description: Who owns the writable paths.
+    type: str
+    default: www-data
+  writable_group:
+    description: The group of the writable paths.
+    type: str
+    default: www-data
+  services:
+    description:
+      - Services to reload when O(state=active) switched, so that none serves old code from a cache. A reload that failed
+        is made up for by the next run.
+    type: list
+    elements: str
+    default: []
+  keep:
+    description: How many releases O(state=pruned) leaves, the live one among them.
+    type: int
+    default: 5
+  reason:
+    description: Why a release is rejected.
+    type: str
+    default: rolled back
+  force:
+    description: Switch even to a rejected release.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Build the release
+  lamp.cluster.artifact:
+    source: build/shop
+  register: artifact
+  run_once: true
+
+- name: Stage it
+  lamp.cluster.release:
+    path: /var/www/shop
+    release: "{{ artifact.release }}"
+    artifact: "{{ artifact.archive }}"
+    shared_paths: [public/uploads]
+    writable_paths: [public/uploads]
+
+- name: Make it live
+  lamp.cluster.release:
+    path: /var/www/shop
+    state: active
+    release: "{{ artifact.release }}"
+    services: [apache2]
+
+- name: Remove old releases
+  lamp.cluster.release:
+    path: /var/www/shop
+    state: pruned
+    keep: 3
+"""
+
+RETURN = r"""
+release:
+  description: The release that was asked for.
+  returned: unless O(state=pruned)
+  type: str
+  sample: 2f1c9a04be7712aa
+staged:
+  description: Whether the release is on the host.
+  returned: when O(state=staged)
+  type: bool
+needs_artifact:
+  description: Whether the release has still to be brought, for which O(artifact) is needed.
+  returned: when O(state=staged)
+  type: bool
+removed:
+  description: The releases that were removed.
+  returned: when O(state=pruned)
+  type: list
+  elements: str
+current:
+  description: The release that is live, read from the link; empty where there is none.
+  returned: success
+  type: str
+  sample: 2f1c9a04be7712aa
+previous:
+  description: The last good release that was live before it; empty where there is none.
+  returned: success
+  type: str
+  sample: 81be22d5cf0a9a31
+releases:
+  description: The releases on the host.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    release:
+      description: Its name.
+      type: str
+    staged_at:
+      description: When it was staged, in UTC.
+      type: str
+    active:
+      description: Whether it is live.
+      type: bool
+    rejected:
+      description: Why it is not to come back; empty for a good one.
+      type: str
+reload_pending:
+  description: Services that still have to be reloaded.
+  returned: when a reload failed
+  type: list
+  elements: str
+error_code:
+  description: What failed, such as V(release_not_staged).
+  returned: on failure
+  type: str
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
+from ansible_collections.lamp.cluster.plugins.module_utils._release.work import Work
+
+
+def release(module: AnsibleModule) -> dict[str, t.Any]:
+    """Do what O(state) says; say a plain refusal of the system in words."""
+    try:
+        return Work(module.params, module.check_mode).run()
+    except OSError as error:
+        raise LampError(
+            "release_io",
+            f"{error.filename or module.params['path']}: {error.strerror}.",
+            "Run the play as root, and see that the disk is writable.",
+        ) from error
+
+
+def main() -> None:
+    spec = ArgumentSpec(
+        {
+            "path": {"type": "path", "required": True},
+            "state": {"type": "str", "choices": ["staged", "active", "pruned", "rejected"], "default": "staged"},
+            "release": {"type": "str"},
+            "artifact": {"type": "path"},
+            "shared_paths": {"type": "list", "elements": "str", "default": []},
+            "writable_paths": {"type": "list", "elements": "str", "default": []},
+            "owner": {"type": "str", "default": "root"},
+            "group": {"type": "str", "default": "root"},
+            "writable_owner": {"type": "str", "default": "www-data"},
+            "writable_group": {"type": "str", "default": "www-data"},
+            "services": {"type": "list", "elements": "str", "default": []},
+            "keep": {"type": "int", "default": 5},
+            "reason": {"type": "str", "default": "rolled back"},
+            "force": {"type": "bool", "default": False},
+        },
+        required_if=[
+            (state, wanted, ("release",))
+            for state, wanted in (("state", "staged"), ("state", "active"), ("state", "rejected"))
+        ],
+    )
+    run(spec.create_module(), release)
+
+
+if __name__ == "__main__":
+    main()

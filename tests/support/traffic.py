@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Visitors of the demo application: a steady stream of requests, and a user who is logged in."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import json
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections import Counter
+from typing import Any
+
+TIMEOUT = 30  # seconds
+
+
+class Response:
+    """One answer: when, ``status``, and what kind it is: a release, ``maintenance``, or what was wrong with it."""
+
+    def __init__(self, moment: float, status: int, kind: str) -> None:
+        self.moment = moment
+        self.status = status
+        self.kind = kind
+
+
+def classify(status: int, headers: Any, body: bytes) -> str:
+    """``v1`` … for a whole page of that release, ``maintenance`` for a proper block, else what is wrong."""
+    release = headers.get("X-Release")
+    if status == 200 and release and f'<b id="release">{release}</b>'.encode() in body and b"</html>" in body:
+        return str(release)
+    if status == 503 and headers.get("X-Lamp-Maintenance") and (headers.get("Retry-After") or "").isdigit():
+        return "maintenance" if "no-store" in (headers.get("Cache-Control") or "") else "503 that may be stored"
+    return f"status {status} of release {release}, {len(body)} bytes"
+
+
+class Traffic:
+    """Visitors without a session, ``rate`` requests a second in all, until the block ends. ``with Traffic(url) as t:``"""
+
+    def __init__(self, url: str, rate: float = 20.0, visitors: int = 4) -> None:
+        self.url = url
+        self.pause = visitors / rate
+        self.responses: list[Response] = []
+        self.stopping = threading.Event()
+        self.threads = [threading.Thread(target=self._visit, daemon=True) for _ in range(visitors)]
+
+    def __enter__(self) -> Traffic:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join()
+        self.responses.sort(key=lambda response: response.moment)
+
+    def _visit(self) -> None:
+        while not self.stopping.is_set():
+            moment = time.monotonic()
+            self.responses.append(self._ask(moment))
+            self.stopping.wait(max(0.0, self.pause - (time.monotonic() - moment)))
+
+    def _ask(self, moment: float) -> Response:
+        try:
+            with urllib.request.urlopen(self.url, timeout=TIMEOUT) as answer:
+                return Response(moment, answer.status, classify(answer.status, answer.headers, answer.read()))
+        except urllib.error.HTTPError as error:
+            return Response(moment, error.code, classify(error.code, error.headers, error.read()))
+        except OSError as error:
+            return Response(moment, 0, f"no answer: {error}")
+
+    def kinds(self) -> Counter[str]:
+        """How many responses of each kind there were."""
+        return Counter(response.kind for response in self.responses)
+
+    def blocked_seconds(self) -> float:
+        """From the last answer before the block to the first one after it, as a visitor sees it."""
+        blocked = [response.moment for response in self.responses if response.kind == "maintenance"]
+        return blocked[-1] - blocked[0] if blocked else 0.0
+
+
+class User:
+    """A browser with a cookie jar."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self.jar = http.cookiejar.CookieJar()
+        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.jar))
+
+    def login(self, name: str = "demo", password: str = "demo") -> None:  # noqa: S107 (the demo's public account)
+        """Log in by the form."""
+        form = urllib.parse.urlencode({"user": name, "password": password}).encode()
+        self.opener.open(f"{self.url}/login.php", form, timeout=TIMEOUT).close()
+
+    def count(self) -> dict[str, Any]:
+        """One request that the session counts: user, count, host, release."""
+        with self.opener.open(f"{self.url}/count.php", timeout=TIMEOUT) as answer:
+            return dict(json.loads(answer.read()))
