@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
                 "cache_dir": {"type": "path", "default": "~/.cache/lamp.cluster"},
             }
         )
-        source = self._loader.path_dwim(options["source"])
+        source = self._loader.path_dwim(options["source"]) if options["source"] else ""
         try:
             built = Artifact(source, options["cache_dir"], options["checksum"], options["exclude"]).build()
         except LampError as error:

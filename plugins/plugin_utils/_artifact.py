@@ -76,7 +76,7 @@ class Artifact:
     """A source on its way to a release; ``cache`` is a folder of the user's own."""
 
     def __init__(self, source: str, cache: str, checksum: str = "", exclude: t.Sequence[str] = (".git",)) -> None:
-        self.source = os.path.abspath(os.path.expanduser(source))
+        self.source = os.path.abspath(os.path.expanduser(source)) if source else ""
         self.cache = os.path.expanduser(cache)
         self.checksum = checksum
         self.exclude = exclude
@@ -105,7 +105,7 @@ class Artifact:
         if not os.path.isfile(self.source):
             raise LampError(
                 "artifact_no_source",
-                f"The source {self.source} does not exist on the controller.",
+                f"The source {self.source!r} (deploy_source in a deploy) does not exist on the controller.",
                 "Give a folder or a tarball that is there.",
             )
         found = sha256(self.source)

@@ -38,7 +38,7 @@ def classify(status: int, headers: Any, body: bytes) -> str:
 
 
 class Traffic:
-    """Visitors without a session, ``rate`` requests a second in all, until the block ends. ``with Traffic(url) as t:``"""
+    """Visitors without a session, ``rate`` requests a second in all, until the ``with`` block ends."""
 
     def __init__(self, url: str, rate: float = 20.0, visitors: int = 4) -> None:
         self.url = url

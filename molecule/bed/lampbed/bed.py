@@ -151,7 +151,7 @@ class Bed:
 
     def await_boot(self, host: str) -> str:
         """Wait until systemd has started everything; the host's line for known_hosts."""
-        script = 'systemctl is-system-running --wait >/run/bed-boot; cat /etc/ssh/ssh_host_ed25519_key.pub'
+        script = "systemctl is-system-running --wait >/run/bed-boot; cat /etc/ssh/ssh_host_ed25519_key.pub"
         key = podman("exec", self.container(host), "sh", "-c", script, timeout=180).split()
         if len(key) < 2:
             raise BedError(f"{host} did not boot; see: podman exec {self.container(host)} systemctl --failed")
@@ -159,7 +159,9 @@ class Bed:
 
     def variables(self) -> dict[str, Any]:
         """What the inventory tells all hosts about the bed."""
-        by_group = {group: [h["address"] for h in self.hosts.values() if h["group"] == group] for group in FIRST_ADDRESS}
+        by_group = {
+            group: [h["address"] for h in self.hosts.values() if h["group"] == group] for group in FIRST_ADDRESS
+        }
         return {
             "bed_name": self.name,
             "bed_subnet": self.state["subnet"],

@@ -19,7 +19,9 @@ LARGEST_DISK_MIB = 4096
 def _pid(bed: Bed, host: str) -> str:
     pid = podman("inspect", "--format", "{{.State.Pid}}", bed.container(host)).strip()
     if pid == "0":
-        raise BedError(f"{host} is switched off; switch it on first: molecule/bed/bed power-on {host} --name {bed.name}")
+        raise BedError(
+            f"{host} is switched off; switch it on first: molecule/bed/bed power-on {host} --name {bed.name}"
+        )
     return pid
 
 

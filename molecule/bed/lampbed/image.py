@@ -79,8 +79,8 @@ def bootstrap(archive: Path, folder: Path) -> None:
         "--format=tar",
         "--variant=minbase",
         f"--include={','.join(packages())}",
-        "--aptopt=Acquire::Check-Valid-Until \"false\"",  # a mirror may be a snapshot
-        "--aptopt=Acquire::Languages \"none\"",
+        '--aptopt=Acquire::Check-Valid-Until "false"',  # a mirror may be a snapshot
+        '--aptopt=Acquire::Languages "none"',
         *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale")),
         f"--customize-hook=copy-in {RECIPE}/files/etc {RECIPE}/files/usr /",
         f"--customize-hook=copy-in {RECIPE}/customize.sh /tmp",
@@ -96,7 +96,11 @@ def machine_mirrors() -> str:
     """Debian bookworm's lines among the machine's own package sources; empty where it is another system."""
     try:
         listed = run(
-            "apt-get", "indextargets", "--format", "$(ORIGIN) $(RELEASE) $(REPO_URI) $(COMPONENT)", "Created-By: Packages"
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(ORIGIN) $(RELEASE) $(REPO_URI) $(COMPONENT)",
+            "Created-By: Packages",
         )
     except BedError:
         return ""
@@ -119,7 +123,18 @@ def build_on_pulled_image(name: str, folder: Path) -> None:
         "COPY image/files/ /\nCOPY image/customize.sh /tmp/customize.sh\nRUN sh /tmp/customize.sh\n" + labels + "\n"
     )
     try:
-        podman("build", "-q", "--network", "host", "-t", name, "-f", str(folder / "Containerfile"), str(folder), timeout=1800)
+        podman(
+            "build",
+            "-q",
+            "--network",
+            "host",
+            "-t",
+            name,
+            "-f",
+            str(folder / "Containerfile"),
+            str(folder),
+            timeout=1800,
+        )
     except BedError as error:
         raise BedError(
             f"no image: mmdebstrap is missing (apt-get install mmdebstrap) and podman could not build one: {error}"

@@ -61,7 +61,9 @@ def hybrid_cgroups() -> bool:
 
 def containers_conf() -> Path:
     """Write podman's settings for this machine; the system's own settings stay as they are."""
-    limit = min(20000, *(resource.getrlimit(kind)[1] % 2**62 for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC)))
+    limit = min(
+        20000, *(resource.getrlimit(kind)[1] % 2**62 for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC))
+    )
     engine = ['events_logger = "file"']
     if hybrid_cgroups() or not shutil.which("crun"):
         engine.append('runtime = "runc"')  # crun drops controllers on hybrid cgroups
@@ -107,8 +109,10 @@ def cgroup_problems() -> list[str]:
     """What is wrong with the control groups that systemd in the containers needs."""
     root = Path("/sys/fs/cgroup/unified" if hybrid_cgroups() else "/sys/fs/cgroup")
     if not (root / "cgroup.procs").exists():
-        return ["only cgroup v1 is mounted: boot with systemd.unified_cgroup_hierarchy=1, or mount cgroup2 at"
-                " /sys/fs/cgroup/unified"]
+        return [
+            "only cgroup v1 is mounted: boot with systemd.unified_cgroup_hierarchy=1, or mount cgroup2 at"
+            " /sys/fs/cgroup/unified"
+        ]
     probe = root / f"lamp-bed-probe-{os.getpid()}"
     try:
         probe.mkdir()

@@ -68,10 +68,15 @@ class Mysql:
         except Exception as error:
             number = error.args[0] if error.args else 0
             text = error.args[1] if len(error.args) > 1 else str(error)
-            code = "session_purge_no_table" if number == NO_SUCH_TABLE else "session_purge_failed"
+            if number == NO_SUCH_TABLE:
+                raise LampError(
+                    "session_purge_no_table",
+                    f"The table {self.name} does not exist.",
+                    "Check table and login_db.",
+                ) from error
             raise LampError(
-                code,
+                "session_purge_failed",
                 f"The sessions in {self.name} cannot be purged: {text} (error {number}).",
-                "Check table, where, and the grants of login_user.",
+                "Check where, and the grants of login_user.",
                 server_error=number,
             ) from error

@@ -1,0 +1,32 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One cluster for all end-to-end tests; LAMP_BED=name keeps it up after them, for the next run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import PREPARE, Cluster
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The demo application's cluster, prepared, with nothing deployed yet."""
+    kept = os.environ.get("LAMP_BED", "")
+    made = Cluster(kept or "e2e", Path(tmp_path_factory.mktemp("cluster")))
+    made.up("--subnet", "10.89.78.0/24")
+    try:
+        for playbook in (str(PREPARE), "lamp.cluster.setup"):
+            run = made.playbook(playbook)
+            assert run.code == 0, run.output
+        again = made.playbook("lamp.cluster.setup")
+        assert again.changed == 0, again.output
+        yield made
+    finally:
+        if not kept:
+            made.bed("down")

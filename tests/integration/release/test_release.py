@@ -1,0 +1,159 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""artifact, release and deploy_lock as a user calls them: through ansible, on localhost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.modules import COLLECTIONS, ROOT
+
+
+def ansible(module: str, arguments: dict[str, Any], *options: str) -> dict[str, Any]:
+    """The result of one module on localhost."""
+    done = subprocess.run(
+        [str(ROOT / ".venv" / "bin" / "ansible"), "localhost", "-i", "localhost,", "-c", "local",
+         "-e", f"ansible_python_interpreter={sys.executable}", "-m", f"lamp.cluster.{module}", "-a", json.dumps(arguments), *options],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.oneline", "ANSIBLE_NOCOLOR": "1"},
+    )  # fmt: skip
+    assert "=> {" in done.stdout, done.stdout + done.stderr
+    return dict(json.loads(done.stdout[done.stdout.index("=> {") + 3 :].splitlines()[0]))
+
+
+@pytest.fixture()
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    (folder / "public").mkdir(parents=True)
+    (folder / "public" / "index.php").write_text("<?php echo 1;")
+    (folder / "public" / "uploads").mkdir()
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_text("not for the web")
+    return folder
+
+
+def build(source: Path, tmp_path: Path, **options: Any) -> dict[str, Any]:
+    return ansible("artifact", {"source": str(source), "cache_dir": str(tmp_path / "cache"), **options})
+
+
+def release(root: Path, state: str, *options: str, **arguments: Any) -> dict[str, Any]:
+    owners = {"writable_owner": "root", "writable_group": "root"}
+    return ansible("release", {"path": str(root), "state": state, **owners, **arguments}, *options)
+
+
+def test_a_release_is_staged_switched_to_and_removed(source: Path, tmp_path: Path) -> None:
+    root, names = tmp_path / "app", []
+    for number in range(3):
+        (source / "public" / "index.php").write_text(f"<?php echo {number};")
+        made = build(source, tmp_path)
+        given = {"release": made["release"], "artifact": made["archive"], "shared_paths": ["public/uploads"]}
+        plan = release(root, "staged", "--check", **given)
+        assert plan["needs_artifact"]
+        done = release(root, "staged", **given)
+        assert (plan["changed"], done["changed"], done["staged"]) == (True, True, True)
+        assert not release(root, "staged", **given)["changed"]
+        plan = release(root, "active", "--check", release=made["release"])
+        switched = release(root, "active", release=made["release"])
+        assert plan["changed"] and switched["changed"]
+        assert not release(root, "active", release=made["release"])["changed"]
+        names.append(made["release"])
+        assert (root / "current" / "public" / "index.php").read_text() == f"<?php echo {number};"
+    assert not (root / "current" / ".git").exists()
+    (root / "current" / "public" / "uploads" / "kept").touch()
+    assert (root / "shared" / "public" / "uploads" / "kept").exists()
+    assert (switched["current"], switched["previous"]) == (names[2], names[1])
+    plan = release(root, "pruned", "--check", keep=1)
+    done = release(root, "pruned", keep=1)
+    assert plan["removed"] == done["removed"] == [names[0]]
+    assert not release(root, "pruned", keep=1)["changed"]
+    assert release(root, "rejected", release=names[1], reason="broke the cart")["changed"]
+    refused = release(root, "active", release=names[1])
+    assert (refused["error_code"], "broke the cart" in refused["msg"]) == ("release_rejected", True)
+
+
+def test_the_same_content_is_the_same_release_wherever_it_lies(source: Path, tmp_path: Path) -> None:
+    first = build(source, tmp_path)
+    moved = source.rename(tmp_path / "elsewhere")
+    os.utime(moved / "public" / "index.php", (1, 1))
+    (moved / ".git" / "config").write_text("changed")
+    tarball = tmp_path / "shop.tar.gz"
+    subprocess.run(["tar", "-czf", str(tarball), "--exclude=.git", "-C", str(moved), "."], check=True)
+    assert build(moved, tmp_path)["release"] == build(tarball, tmp_path)["release"] == first["release"]
+    (moved / "public" / "index.php").chmod(0o755)
+    assert build(moved, tmp_path)["release"] != first["release"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "named"),
+    [
+        (lambda folder: (folder / "out").symlink_to("/etc/passwd"), "artifact_unsafe_entry", "out"),
+        (lambda folder: (folder / "out").symlink_to("../../x"), "artifact_unsafe_entry", "out"),
+        (lambda folder: os.mkfifo(folder / "pipe"), "artifact_unsafe_entry", "pipe"),
+        (
+            lambda folder: (folder / ".lamp.yml").write_text("drop_session: true"),
+            "artifact_bad_metadata",
+            "drop_session",
+        ),
+    ],
+)
+def test_what_no_release_may_hold_is_refused_by_name(
+    source: Path, tmp_path: Path, spoil: Any, code: str, named: str
+) -> None:
+    spoil(source)
+    result = build(source, tmp_path)
+    assert result["error_code"] == code
+    assert named in result["msg"]
+
+
+def test_a_tag_in_the_release_is_read_and_sources_are_checked(source: Path, tmp_path: Path) -> None:
+    (source / ".lamp.yml").write_text("drop_sessions: true\n")
+    assert build(source, tmp_path)["drop_sessions"] is True
+    assert build(tmp_path / "nowhere", tmp_path)["error_code"] == "artifact_no_source"
+    junk = tmp_path / "junk.tar"
+    junk.write_text("no tarball")
+    assert build(junk, tmp_path)["error_code"] == "artifact_bad_tarball"
+    assert build(junk, tmp_path, checksum="sha256:00")["error_code"] == "artifact_wrong_checksum"
+
+
+def test_a_missing_release_and_a_real_folder_are_refused(source: Path, tmp_path: Path) -> None:
+    root = tmp_path / "app"
+    assert release(root, "active", release="0123456789abcdef")["error_code"] == "release_not_staged"
+    assert release(root, "staged", release="0123456789abcdef")["error_code"] == "release_no_artifact"
+    (root / "current").mkdir(parents=True)
+    assert release(root, "pruned")["error_code"] == "release_current_not_link"
+
+
+def test_a_half_staged_release_is_not_taken_for_whole(source: Path, tmp_path: Path) -> None:
+    made = build(source, tmp_path)
+    root = tmp_path / "app"
+    half = root / "releases" / made["release"]
+    half.mkdir(parents=True)
+    (half / "junk").touch()
+    assert release(root, "active", release=made["release"])["error_code"] == "release_not_staged"
+    assert release(root, "staged", release=made["release"], artifact=made["archive"])["changed"]
+    assert not (half / "junk").exists()
+
+
+def test_the_lock_excludes_and_a_dead_holder_is_taken_over(tmp_path: Path) -> None:
+    given = {"name": "shop", "path": str(tmp_path)}
+    first = ansible("deploy_lock", given)
+    assert (first["holder"]["user"], first["stale_taken"]) == ("root", "")
+    again = ansible("deploy_lock", given)  # by another process, as the first one has ended
+    assert "process" in again["stale_taken"]
+    other = tmp_path / "shop.json"
+    held = json.loads(other.read_text())
+    other.write_text(json.dumps({**held, "controller": "elsewhere", "user": "ann"}))
+    refused = ansible("deploy_lock", given)
+    assert (refused["error_code"], "ann on elsewhere" in refused["msg"]) == ("deploy_lock_held", True)
+    assert ansible("deploy_lock", {**given, "state": "free"})["error_code"] == "deploy_lock_held"
+    assert ansible("deploy_lock", {**given, "state": "free", "force": True})["holder"] == {}
+    assert not other.exists()
+    assert ansible("deploy_lock", {**given, "name": "../shop"})["error_code"] == "deploy_lock_bad_name"
