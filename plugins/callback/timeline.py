@@ -346,7 +346,7 @@ class CallbackModule(DefaultCallback):
                 show(*args, **kwargs)
 
         # All of Ansible prints through this one object: the line steps aside for warnings and other plugins as well.
-        vars(display)["display"] = show_above
+        display.__dict__["display"] = show_above
         self._live = live
 
     def _show_live(self, task: t.Any) -> None:
@@ -361,7 +361,7 @@ class CallbackModule(DefaultCallback):
     def _stop_live(self) -> None:
         if self._live:
             self._live.stop()
-            vars(self._display).pop("display", None)
+            self._display.__dict__.pop("display", None)
             self._live = None
 
     # The end

@@ -11,8 +11,8 @@ version_added: 1.0.0
 description:
   - Takes or frees a lock on the host that the task runs on. Which host that is must be the same for all deploys of an
     application.
-  - The lock names its holder, a process of a controller. If that process is dead, its own controller takes the lock over;
-    from another controller, O(force) does.
+  - The lock names its holder, a process of a controller. If that process is dead, its own controller takes the lock
+    over; from another controller, O(force) does.
 author: The lamp.cluster developers (@lamp-cluster)
 extends_documentation_fragment:
   - lamp.cluster.attributes

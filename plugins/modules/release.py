@@ -43,7 +43,9 @@ options:
     elements: str
     default: []
   writable_paths:
-    description: Folders that belong to O(writable_owner). Everything else belongs to O(owner), so that the web server cannot write code.
+    description:
+      - Folders that belong to O(writable_owner). Everything else belongs to O(owner), so that the web server cannot
+        write code.
     type: list
     elements: str
     default: []
@@ -65,8 +67,8 @@ options:
     default: www-data
   services:
     description:
-      - Services to reload when O(state=active) switched, so that none serves old code from a cache. A reload that failed
-        is made up for by the next run.
+      - Services to reload when O(state=active) switched, so that none serves old code from a cache. A reload that
+        failed is made up for by the next run.
     type: list
     elements: str
     default: []

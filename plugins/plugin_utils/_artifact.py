@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Turn what a developer has (a folder, a tarball) into a release: an id by its content, and one archive for all hosts."""
+"""Turn what a developer has (a folder, a tarball) into a release: an id by its content, and one archive."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Artifact:
             "tree": tree,
             "archive": self._archive(tree, manifest),
             "files": len(manifest.files),
-            "bytes": manifest.bytes,
+            "bytes": manifest.size,
             "metadata": metadata,
             "drop_sessions": metadata.get("drop_sessions", False),
         }

@@ -43,8 +43,8 @@ def check_free(subnet: ipaddress.IPv4Network) -> None:
     for taken, owner in subnets_in_use().items():
         if subnet.overlaps(ipaddress.ip_network(taken, strict=False)):
             raise BedError(
-                f"the subnet {subnet} is taken on this machine: {owner} uses {taken}. Choose a free one with --subnet, for"
-                f" example --subnet {free_subnet()}"
+                f"the subnet {subnet} is taken on this machine: {owner} uses {taken}. Choose a free one, for example"
+                f" --subnet {free_subnet()}"
             )
 
 

@@ -31,9 +31,8 @@ def connect(address: str) -> Any:
 @pytest.mark.parametrize("name", HOSTS.get("db", {}))
 def test_the_database_nodes_are_one_cluster(name: str) -> None:
     host = connect(HOSTS["db"][name])
-    size = host.check_output(
-        "mariadb -Ne \"SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'wsrep_cluster_size'\""
-    )
+    query = "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'wsrep_cluster_size'"
+    size = host.check_output(f'mariadb -Ne "{query}"')
     assert size == "3"
 
 

@@ -15,7 +15,7 @@ MARKER = "X-Lamp-Maintenance"
 
 
 def get(url: str, *, address: str = "", timeout: float = 10) -> tuple[int, str, str]:
-    """Status, marker and body of a GET of ``url`` from ``address`` (by default this host). :raises OSError: no answer"""
+    """Status, marker and body of a GET of ``url``, sent to ``address`` (this host). :raises OSError: no answer"""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise LampError(

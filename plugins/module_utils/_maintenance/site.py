@@ -4,8 +4,8 @@
 """The block of a site as it lies on the host: a folder of root's, outside of any release.
 
 The web server looks for ``enabled`` at every request, serves ``html/index.html`` and ``json/index.json`` and sends the
-contents of ``nonce`` and ``retry-after`` as headers. A client that knows the name of a file in ``bypass`` is let through:
-that folder can be entered, but not listed.
+contents of ``nonce`` and ``retry-after`` as headers. A client that knows the name of a file in ``bypass`` is let
+through: that folder can be entered, but not listed.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Manifest:
         return [entry for entry in self.entries if entry.is_file]
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """The size of all files together."""
         return sum(entry.size for entry in self.entries)
 

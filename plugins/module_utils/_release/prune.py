@@ -22,7 +22,7 @@ def kept_anyway(layout: Layout, state: State) -> set[str]:
 
 
 def superfluous(layout: Layout, state: State, keep: int) -> list[str]:
-    """The releases beyond the ``keep`` youngest, by when they were last live or, if never, staged; rejected ones go first."""
+    """The releases beyond the ``keep`` youngest, by when they were staged; rejected ones go first."""
     safe = kept_anyway(layout, state)
     lived = {name: number for number, name in enumerate(state.lived(layout.current_release()))}
     staged = {name: str(read_record(layout, name).get("staged_at", "")) for name in layout.names()}

@@ -1,12 +1,11 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a release gets beside its own files: links into shared/, folders that the web server writes to, written files."""
+"""What a release gets beside its own files: links into shared/, folders for the web server."""
 
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import secrets
 import shutil
@@ -20,43 +19,32 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import
     kind_of,
     opened,
     own_tree,
-    write_file,
 )
 
 
-class WrittenFile(t.NamedTuple):
-    """A file whose content comes with the task; it may be a secret and is never shown."""
-
-    path: str
-    content: bytes
-    owner: Owner
-
-
 class Furnishing:
-    """Shared paths, writable paths and written files of one application, checked against each other."""
+    """Shared and writable paths of one application, checked against each other."""
 
     def __init__(
         self,
         layout: Layout,
         shared: t.Iterable[str],
         writable: t.Iterable[str],
-        files: t.Iterable[WrittenFile],
         owner: Owner,
         writer: Owner,
     ) -> None:
         self.layout = layout
         self.shared = sorted({relative(path, "shared_paths") for path in shared})
         self.writable = sorted({relative(path, "writable_paths") for path in writable})
-        self.files = [file._replace(path=relative(file.path, "files")) for file in files]
         self.owner = owner
         self.writer = writer
-        for path in [*self.shared, *(file.path for file in self.files)]:
-            above = self.shared_above(path, strictly=path in self.shared)
+        for path in self.shared:
+            above = self.shared_above(path, strictly=True)
             if above:
                 raise LampError(
                     "release_nested_paths",
                     f"{path} lies in the shared path {above}.",
-                    "Share the outer folder alone, or the inner paths alone; a written file cannot lie in a shared path.",
+                    "Share the outer folder alone, or the inner paths alone.",
                 )
 
     def shared_above(self, path: str, strictly: bool = False) -> str | None:
@@ -77,7 +65,6 @@ class Furnishing:
         return [
             *(f"link {path} to shared/{path}" for path in self.shared if not self._is_shared(folder, path)),
             *(f"make {path} writable" for path in self.writable if not self._is_writable(folder, path)),
-            *(f"write {file.path}" for file in self.files if not _is_written(folder, file)),
         ]
 
     def furnish(self, folder: str) -> None:
@@ -89,9 +76,6 @@ class Furnishing:
         for path in self.writable:
             if not self._is_writable(folder, path):
                 self._make_writable(folder, path)
-        for file in self.files:
-            if not _is_written(folder, file):
-                _write(folder, file)
 
     def _is_shared(self, folder: str, path: str) -> bool:
         if not os.path.isdir(self.layout.shared) or kind_of(self.layout.shared, path) == "missing":
@@ -168,24 +152,3 @@ def _link_target(folder: str, path: str) -> str | None:
             return os.readlink(name, dir_fd=parent)
     except OSError:
         return None
-
-
-def _is_written(folder: str, file: WrittenFile) -> bool:
-    above, name = os.path.split(file.path)
-    try:
-        with opened(folder, above) as parent:
-            number = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=parent)
-            with os.fdopen(number, "rb") as there:
-                now = os.fstat(number)
-                same = there.read() == file.content and now.st_mode & 0o7777 == file.owner.file
-                return same and file.owner.uid in (-1, now.st_uid) and file.owner.gid in (-1, now.st_gid)
-    except FileNotFoundError:
-        return False
-
-
-def _write(folder: str, file: WrittenFile) -> None:
-    above, name = os.path.split(file.path)
-    temporary = TEMPORARY + secrets.token_hex(8)
-    with opened(folder, above, Owner()) as parent:
-        write_file(parent, temporary, io.BytesIO(file.content), file.owner, file.owner.file)
-        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)

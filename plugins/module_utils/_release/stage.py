@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Put a release on a host: written under a temporary name, made durable, then renamed. Half of one is never taken for whole."""
+"""Put a release on a host: written under a temporary name, made durable, then renamed; never half of one."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Staging:
                 f"The artifact is the release {reader.manifest.id}, not {self.name}.",
                 "Give release and archive of the same lamp.cluster.artifact result.",
             )
-        self._check_room(reader.manifest.bytes)
+        self._check_room(reader.manifest.size)
         try:
             os.mkdir(self.folder, 0o755)
             counts = self._fill(reader, base)
@@ -114,7 +114,7 @@ class Staging:
             )
 
     def _copy(self, entry: Entry, base: str | None, source: str | None) -> None:
-        """Take an unchanged file from the base, which may have been tampered with: its content must have the right hash."""
+        """Take an unchanged file from the base, which may have been tampered with: the hash must be right."""
         if base is None or source is None:
             raise BaseDiffers(entry.path)
         try:
@@ -150,7 +150,7 @@ class Staging:
         """Everything durable, then the record, then the name."""
         sync_filesystem(self.folder)
         manifest = reader.manifest
-        record = {"release": self.name, "staged_at": now(), "files": len(manifest.files), "bytes": manifest.bytes}
+        record = {"release": self.name, "staged_at": now(), "files": len(manifest.files), "bytes": manifest.size}
         write_json(self.layout.record(self.name), record)
         target = self.layout.release(self.name)
         if os.path.lexists(target):  # without a record it was not whole: nobody could have switched to it

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host remembers about releases beyond their files: which were live, which are rejected, what is still to reload."""
+"""What a host remembers about releases: which were live, which are rejected, what is still to reload."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BUSY_SECONDS = 10.0
 
 
 class State:
-    """``history`` (releases that were live, newest last), ``rejected`` (id to reason and time), ``reload`` (services)."""
+    """``history`` (releases that were live, newest last), ``rejected`` (id to reason, time), ``reload`` (services)."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -95,7 +95,7 @@ def write_json(path: str, data: dict[str, t.Any]) -> None:
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # noqa: S103 (readable by monitoring; holds no secret)
+        os.chmod(temporary, 0o644)  # readable by monitoring; holds no secret
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

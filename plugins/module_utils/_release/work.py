@@ -76,7 +76,7 @@ class Work:
             0o750,
             0o640,
         )
-        return Furnishing(self.layout, self.params["shared_paths"], self.params["writable_paths"], [], owner, writer)
+        return Furnishing(self.layout, self.params["shared_paths"], self.params["writable_paths"], owner, writer)
 
     def stage(self, name: str) -> Result:
         """Have the release on this host, whole; ``needs_artifact`` says that it has to be brought first."""

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 
 def free_port() -> int:
@@ -101,7 +102,7 @@ class Server:
                 self.process.wait(timeout=10)
             self.kill()
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         try:
             self.prepare()
             self.start()
