@@ -33,7 +33,7 @@ options:
     type: str
     choices: [enabled, disabled]
     default: enabled
-  message:
+  page_message:
     description: What the page says. It is text; HTML in it is shown as it is.
     type: str
     default: The site is being updated. Thank you for your patience.
@@ -79,7 +79,7 @@ EXAMPLES = r"""
   lamp.cluster.maintenance:
     name: shop
     state: enabled
-    message: We move to a larger house. Back at six.
+    page_message: We move to a larger house. Back at six.
     probe_url: http://shop.example.com/
 
 - name: Open it again
@@ -160,7 +160,7 @@ def enable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
     """Block the site, and wait for the requests that run."""
     params = module.params
     before = blocker.site.read()
-    after = blocker.wanted(params["message"], params["retry_after"], params["bypass_token"] or "", params["owner"])
+    after = blocker.wanted(params["page_message"], params["retry_after"], params["bypass_token"] or "", params["owner"])
     result: dict[str, t.Any] = {
         "changed": before != after,
         "owner": after["owner"],
@@ -223,7 +223,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "backend": {"type": "str", "choices": ["apache"], "default": "apache"},
             "state": {"type": "str", "choices": ["enabled", "disabled"], "default": "enabled"},
-            "message": {"type": "str", "default": "The site is being updated. Thank you for your patience."},
+            "page_message": {"type": "str", "default": "The site is being updated. Thank you for your patience."},
             "retry_after": {"type": "int", "default": 120},
             "bypass_token": {"type": "str", "no_log": True},
             "owner": {"type": "str", "default": "operator"},
