@@ -38,6 +38,10 @@ clean: ## Remove the demo, the clusters and what tests left (not .venv, not the 
 lint: setup ## All checkers
 	@scripts/lint
 
+.PHONY: sanity
+sanity: setup ## ansible-test sanity
+	@scripts/sanity
+
 .PHONY: e2e
 e2e: setup ## Deploys to a cluster of containers
 	$(PY)/pytest tests/e2e

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,20 @@ def run_module(name: str, arguments: dict[str, Any], *, check: bool = False, dif
     result = ModuleResult(json.loads(lines[-1]))
     result.output = process.stdout + process.stderr
     return result
+
+
+def run_ansible(host: str, inventory: str, module: str, arguments: dict[str, Any], *options: str) -> dict[str, Any]:
+    """The result of ``lamp.cluster.<module>``, its action plugin included, on one host of an inventory."""
+    done = subprocess.run(
+        [
+            str(ROOT / ".venv" / "bin" / "ansible"), host, "-i", inventory, "-m", f"lamp.cluster.{module}",
+            "-a", json.dumps(arguments), *options,
+        ],
+        capture_output=True, text=True, check=False,
+        env={
+            **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.oneline", "ANSIBLE_NOCOLOR": "1",
+        },
+    )  # fmt: skip
+    assert "=> {" in done.stdout, done.stdout + done.stderr
+    return dict(json.loads(done.stdout[done.stdout.index("=> {") + 3 :].splitlines()[0]))

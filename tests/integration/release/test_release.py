@@ -14,25 +14,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.modules import COLLECTIONS, ROOT
+from tests.support.modules import run_ansible
 
 
 def ansible(module: str, arguments: dict[str, Any], *options: str) -> dict[str, Any]:
     """The result of one module on localhost."""
-    done = subprocess.run(
-        [
-            str(ROOT / ".venv" / "bin" / "ansible"), "localhost", "-i", "localhost,", "-c", "local",
-            "-e", f"ansible_python_interpreter={sys.executable}",
-            "-m", f"lamp.cluster.{module}", "-a", json.dumps(arguments), *options,
-        ],
-        capture_output=True, text=True, check=False,
-        env={
-            **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.oneline", "ANSIBLE_NOCOLOR": "1",
-        },
-    )  # fmt: skip
-    assert "=> {" in done.stdout, done.stdout + done.stderr
-    return dict(json.loads(done.stdout[done.stdout.index("=> {") + 3 :].splitlines()[0]))
+    interpreter = f"ansible_python_interpreter={sys.executable}"
+    return run_ansible("localhost", "localhost,", module, arguments, "-c", "local", "-e", interpreter, *options)
 
 
 @pytest.fixture()
