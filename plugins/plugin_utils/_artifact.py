@@ -24,6 +24,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.manifest imp
     LINK,
     Entry,
     Manifest,
+    check_name,
     refuse,
 )
 
@@ -124,9 +125,12 @@ class Artifact:
         temporary = tempfile.mkdtemp(prefix=".unpack-", dir=self.cache)
         try:
             with tarfile.open(self.source) as tar:
-                tar.extractall(temporary, filter="data")
+                extract(tar, temporary)
             os.rename(temporary, folder)
-        except (tarfile.TarError, EOFError, OSError) as error:
+        except LampError:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        except (tarfile.TarError, EOFError, OSError, KeyError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise LampError(
                 "artifact_bad_tarball",
@@ -148,6 +152,38 @@ class Artifact:
                 os.unlink(temporary)
                 raise
         return target
+
+
+def extract(tar: tarfile.TarFile, folder: str) -> None:
+    """Unpack folders, files and links, and nothing that could lead out of ``folder``.
+
+    Links are made when all else is there, so that no file can be written through one of them. Where they lead is
+    checked with the rest of the tree. (tarfile's own filters came after Debian 12's Python.)
+
+    :raises LampError: ``artifact_unsafe_entry``, naming the member
+    """
+    links = []
+    for member in tar:
+        path = os.path.normpath(member.name)
+        if path == ".":
+            continue
+        check_name(member.name.rstrip("/") if member.name.startswith("/") else path)
+        target = os.path.join(folder, path)
+        if member.isdir():
+            os.makedirs(target, exist_ok=True)
+            continue
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        if member.issym():
+            links.append((member.linkname, target))
+            continue
+        content = tar.extractfile(member) if member.isreg() or member.islnk() else None
+        if content is None:
+            raise refuse(path, "is neither a file nor a folder nor a link")
+        with open(target, "wb") as stream:
+            shutil.copyfileobj(content, stream, CHUNK)
+        os.chmod(target, 0o755 if member.mode & stat.S_IXUSR else 0o644)
+    for linkname, target in links:
+        os.symlink(linkname, target)
 
 
 def read_metadata(tree: str) -> dict[str, t.Any]:

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,32 @@ def test_a_tag_in_the_release_is_read_and_sources_are_checked(source: Path, tmp_
     junk.write_text("no tarball")
     assert build(junk, tmp_path)["error_code"] == "artifact_bad_tarball"
     assert build(junk, tmp_path, checksum="sha256:00")["error_code"] == "artifact_wrong_checksum"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("/etc/cron.d/evil", b"0"), ("../evil", b"0"), ("a/../../evil", b"0"), ("null", b"3")]
+)
+def test_a_tarball_cannot_write_outside_of_itself(tmp_path: Path, name: str, kind: bytes) -> None:
+    tarball = tmp_path / "evil.tar"
+    with tarfile.open(tarball, "w") as tar:
+        member = tarfile.TarInfo(name)
+        member.type = kind
+        tar.addfile(member)
+    result = build(tarball, tmp_path)
+    assert result["error_code"] == "artifact_unsafe_entry"
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_tarball_cannot_write_through_its_own_link(tmp_path: Path) -> None:
+    tarball, outside = tmp_path / "evil.tar", tmp_path / "outside"
+    outside.mkdir()
+    with tarfile.open(tarball, "w") as tar:
+        link = tarfile.TarInfo("way")
+        link.type, link.linkname = tarfile.SYMTYPE, str(outside)
+        tar.addfile(link)
+        tar.addfile(tarfile.TarInfo("way/evil"))
+    assert "error_code" in build(tarball, tmp_path)
+    assert list(outside.iterdir()) == []
 
 
 def test_a_missing_release_and_a_real_folder_are_refused(source: Path, tmp_path: Path) -> None:
