@@ -50,6 +50,10 @@ e2e: setup ## Deploys to a cluster of containers
 molecule: setup ## The molecule scenario
 	PATH="$$PWD/.venv/bin:$$PATH" molecule test
 
+.PHONY: dist
+dist: setup ## Build the collection's tarball in dist/
+	$(PY)/ansible-galaxy collection build --force --output-path dist
+
 .PHONY: test
 test: setup ## Everything: checkers, molecule, all tests
 	@scripts/lint

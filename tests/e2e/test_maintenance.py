@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.modules import run_ansible
+from tests.support.servers.base import listens, wait_until
 
 TOKEN = "abcdefghij0123456789abcdefghij"
 WEB1 = "10.89.78.21"
@@ -149,7 +150,7 @@ def test_the_block_survives_a_reboot(shop: Cluster, blocked: dict[str, Any]) -> 
     assert blocked["changed"]
     shop.bed("power-off", "web1")
     shop.bed("power-on", "web1")
-    assert (
-        maintenance(shop, "enabled", bypass_token=TOKEN, page_message="Back <soon>", retry_after=77)["changed"] is False
-    )
-    assert curl(PAGE)[0] == 503
+    wait_until(lambda: subprocess.run(["curl", "-s", PAGE], capture_output=True, check=False).returncode == 0, "Apache")
+    status, headers, _body = curl(PAGE)
+    assert (status, headers["retry-after"]) == (503, "77")
+    wait_until(lambda: listens(22, WEB1), "sshd")

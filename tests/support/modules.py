@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,7 @@ def run_ansible(host: str, inventory: str, module: str, arguments: dict[str, Any
         [
             str(ROOT / ".venv" / "bin" / "ansible"), host, "-i", inventory, "-m", f"lamp.cluster.{module}",
             "-a", json.dumps(arguments), *options,
+            *(["-vvv"] if "--diff" in options else []),  # only then it shows the diff
         ],
         capture_output=True, text=True, check=False,
         env={
@@ -54,5 +56,6 @@ def run_ansible(host: str, inventory: str, module: str, arguments: dict[str, Any
             "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.oneline", "ANSIBLE_NOCOLOR": "1",
         },
     )  # fmt: skip
-    assert "=> {" in done.stdout, done.stdout + done.stderr
-    return dict(json.loads(done.stdout[done.stdout.index("=> {") + 3 :].splitlines()[0]))
+    answers = re.findall(r"^\S+ \| [A-Z!]+.*? => (\{.*\})$", done.stdout, re.MULTILINE)
+    assert answers, done.stdout + done.stderr
+    return dict(json.loads(answers[-1]))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import typing as t
 
@@ -14,7 +15,14 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 FILE_NAME = re.compile(r"(\d+).*\.sql")
 UNDO = re.compile(r"^[ \t]*--[ \t]*(?://)?[ \t]*@UNDO[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 TAG = re.compile(r"^[ \t]*--[ \t]*@DROP-SESSIONS[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+AUTOCOMMIT = re.compile(r"^SET\b.*\bautocommit\b", re.IGNORECASE)
 LARGEST = 2**63 - 1
+TAG_LENGTH = 190  # characters of a tag in the table of drops
+
+
+def drop_tag(text: str) -> str:
+    """``text`` as it fits the table of drops: a long one is cut, and told from others by its digest."""
+    return text if len(text) <= TAG_LENGTH else f"{text[: TAG_LENGTH - 65]} {hashlib.sha256(text.encode()).hexdigest()}"
 
 
 class Delta:
@@ -30,8 +38,15 @@ class Delta:
         undo_part = "\n" * text.count("\n", 0, marker.end()) + text[marker.end() :] if marker else ""
         self.undo: list[Statement] = split(undo_part, name)
         self.checksum = digest(self.statements)
+        for statement in self.statements + self.undo:
+            _refuse(name, statement)
         empties = session_table and any(statement.drops_sessions(session_table) for statement in self.statements)
         self.tagged = bool(TAG.search(do_part) or empties)
+
+    @property
+    def drop_tag(self) -> str:
+        """The tag that its session drop is recorded under."""
+        return drop_tag(self.name)
 
     def summary(self) -> dict[str, t.Any]:
         """What the module returns of it."""
@@ -42,6 +57,16 @@ class Delta:
             "statements": len(self.statements),
             "drops_sessions": self.tagged,
         }
+
+
+def _refuse(name: str, statement: Statement) -> None:
+    """:raises LampError: ``dbdeploy_refused`` for what would take the records away from under the run"""
+    if statement.first_word == "USE" or AUTOCOMMIT.search(statement.normal):
+        raise LampError(
+            "dbdeploy_refused",
+            f"{name}, line {statement.line}: {statement.text[:80]} would change where, or how, deltas are recorded.",
+            "Take it out: name tables as database.table, and leave transactions to the run.",
+        )
 
 
 def read(files: list[tuple[str, str]], session_table: str = "") -> tuple[list[Delta], list[str]]:

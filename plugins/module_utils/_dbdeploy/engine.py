@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import Delta
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import Delta, drop_tag
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.runner import Lock, Runner
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
@@ -24,7 +24,7 @@ class Settings:
         self.out_of_order: str = params["out_of_order"]
         self.accept_changed: bool = params["accept_changed"]
         self.on_unknown: str = params["on_unknown"]
-        self.drop_tags: list[str] = params["drop_tags"] or []
+        self.drop_tags: list[str] = [drop_tag(tag) for tag in params["drop_tags"] or []]
 
 
 class Engine:
@@ -51,6 +51,13 @@ class Engine:
                 "dbdeploy_changed",
                 f"Edited after they were applied: {', '.join(delta.name for delta in edited)}.",
                 "Put them back and write a new delta, or accept the edit with accept_changed=true.",
+            )
+        half = sorted(number for number, progress in self.unfinished.items() if progress.direction == "undo")
+        if half and self.settings.state not in {"undone", "sessions_dropped"}:
+            raise LampError(
+                "dbdeploy_half_way",
+                f"Delta {half[0]} was cut off in its undo part; the database is between two versions.",
+                "Finish the undo first (state=undone).",
             )
         begun = sorted(self.foreign - set(self.unfinished))
         if begun and self.settings.on_unknown == "fail":
@@ -119,7 +126,7 @@ class Engine:
         """The drops that this run records."""
         if self.settings.state != "applied":
             return []
-        tags = [delta.name for delta in self.pending() if delta.tagged] + self.settings.drop_tags
+        tags = [delta.drop_tag for delta in self.pending() if delta.tagged] + self.settings.drop_tags
         return [tag for tag in dict.fromkeys(tags) if tag not in self.drops]
 
     def plan(self) -> Result:
@@ -144,6 +151,8 @@ class Engine:
     def carry_out(self, lock: Lock) -> Result:
         """Do it, under ``lock``, which is held. What was done so far goes with a failure as its details."""
         self.changelog.create()
+        # The plan was read before the lock was had: end its snapshot, or what another runner did since stays unseen.
+        self.changelog.connection.rollback()
         self.read()
         self.check()
         result = self.plan()
@@ -172,6 +181,8 @@ class Engine:
         takes_effect = delta.number in self.foreign and self.settings.on_unknown == "skip"
         if state == "baselined" or (takes_effect and delta.number not in self.unfinished):
             self.changelog.complete(delta)
+            if state == "applied" and delta.tagged:
+                self.changelog.record_drop(delta.drop_tag)
             self.changelog.connection.commit()
             return {**delta.summary(), "duration": 0.0, "resumed_at": 0}
         return runner.run(delta, "undo" if state == "undone" else "do", self.unfinished.get(delta.number))

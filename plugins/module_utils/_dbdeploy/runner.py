@@ -56,7 +56,7 @@ class Runner:
         if direction == "do":
             self.changelog.complete(delta)
             if delta.tagged:
-                self.changelog.record_drop(delta.name)
+                self.changelog.record_drop(delta.drop_tag)
         else:
             self.changelog.forget(delta)
         self.connection.commit()
@@ -96,7 +96,7 @@ class Runner:
     def _replay_settings(self, done: list[Statement]) -> None:
         """A new connection has none of the settings that the earlier one was given."""
         for statement in done:
-            if statement.first_word in ("SET", "USE"):
+            if statement.first_word == "SET":
                 self._send(statement)
 
     def _step(self, delta: Delta, statements: list[Statement], index: int, direction: str) -> None:

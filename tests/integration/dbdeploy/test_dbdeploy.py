@@ -192,6 +192,8 @@ def test_a_baseline_records_without_running(deltas: Folder) -> None:
     [
         ({"_1_a": "SELECT 1;", "_01_b": "SELECT 1;"}, {}, "dbdeploy_duplicate", "01_b.sql"),
         ({"_99999999999999999999_a": "SELECT 1;"}, {}, "dbdeploy_number_too_large", "99999999999999999999"),
+        ({"_1_a": "USE mysql;"}, {}, "dbdeploy_refused", "1_a.sql, line 1"),
+        ({"_1_a": "SELECT 1;\nSET SESSION autocommit = 1;"}, {}, "dbdeploy_refused", "1_a.sql, line 2"),
         ({"_1_a": "source x.sql"}, {}, "dbdeploy_client_command", "line 1"),
         ({}, {"src": "/nonexistent"}, "dbdeploy_no_folder", "/nonexistent"),
         ({"_1_a": "SELECT 1;"}, {"login_password": "wrong"}, "mysql_access_denied", "127.0.0.1"),
@@ -261,6 +263,35 @@ def test_one_runner_at_a_time_and_the_other_is_named(deltas: Folder) -> None:
     assert (result["error_code"], "root@127.0.0.1" in result["msg"]) == ("dbdeploy_locked", True)
     holder.close()
     assert deltas.run()["changed"]
+
+
+def test_a_runner_that_waited_does_not_repeat_what_the_other_one_did(deltas: Folder) -> None:
+    deltas.write(_1_item=TABLE)
+    deltas.run()
+    deltas.write(_2_row="INSERT INTO item VALUES (1, 'a');\nDO SLEEP(1);\nINSERT INTO item VALUES (2, 'b');")
+    runners = [
+        subprocess.Popen(
+            [sys.executable, "-m", "ansible_collections.lamp.cluster.plugins.modules.dbdeploy"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=COLLECTIONS,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    arguments = json.dumps({"ANSIBLE_MODULE_ARGS": deltas.arguments()}).encode()
+    for runner in runners:
+        assert runner.stdin
+        runner.stdin.write(arguments)
+        runner.stdin.close()
+    results = [json.loads(runner.stdout.read()) for runner in runners if runner.stdout]
+    assert sorted(len(result["applied"]) for result in results) == [0, 1]
+    assert deltas.rows("SELECT id FROM item") == [(1,), (2,)]
+
+
+def test_a_long_name_drops_once(deltas: Folder) -> None:
+    name = "_1_" + "long" * 60
+    deltas.write(**{name: TABLE + "-- @DROP-SESSIONS\n"})
+    assert deltas.run(drop_tags=["r" * 300])["drop_sessions"]
+    deltas.run(state="sessions_dropped")
+    assert not deltas.run(drop_tags=["r" * 300])["drop_sessions"]
 
 
 def test_the_password_is_never_shown(deltas: Folder) -> None:
