@@ -168,10 +168,30 @@ def test_a_dead_web_host_stops_the_deploy_before_the_block(cluster: Cluster, nex
     wait_until(lambda: kinds(cluster) == {"v3"}, "web3")
 
 
-def test_an_operator_can_go_back_block_and_open(cluster: Cluster) -> None:
+def test_a_tag_in_the_release_drops_once_with_a_database_or_without(
+    cluster: Cluster, next_release: Path, user: User
+) -> None:
+    for number, options in enumerate(((), ("-e", "deploy_deltas="))):
+        user.login()
+        (next_release / ".lamp.yml").write_text(f"drop_sessions: true # {number}\n")
+        assert "Sessions: dropped" in deployed(cluster, *options, source=next_release)
+        assert user.count()["user"] is None
+        user.login()
+        assert cluster.deploy(next_release, *options).changed == 0
+        assert user.count()["user"] == "demo"
+
+
+def test_a_release_that_was_rolled_back_is_refused_before_the_block(cluster: Cluster, next_release: Path) -> None:
+    (next_release / "note.txt").write_text("to be left again")
+    deployed(cluster, source=next_release)
     run = cluster.playbook("lamp.cluster.rollback")
     assert run.code == 0, run.output
-    assert kinds(cluster) == {"v3"}
+    with Traffic(cluster.url) as traffic:
+        assert "not to come back to" in refused(cluster, source=next_release)
+    assert set(traffic.kinds()) == {"v3"}
+
+
+def test_an_operator_can_block_and_open(cluster: Cluster) -> None:
     assert "maintenance_state" in cluster.playbook("lamp.cluster.maintenance").output
     for state, seen in (("enabled", "maintenance"), ("disabled", "v3")):
         run = cluster.playbook("lamp.cluster.maintenance", "-e", f"maintenance_state={state}")
