@@ -17,10 +17,6 @@ from .machine import CACHE, BedError, locked, podman, run
 RECIPE = Path(__file__).resolve().parents[1] / "image"
 REPOSITORY = "localhost/lamp-bed"
 SUITE = "bookworm"
-MIRRORS = f"""deb http://deb.debian.org/debian {SUITE} main
-deb http://deb.debian.org/debian {SUITE}-updates main
-deb http://deb.debian.org/debian-security {SUITE}-security main
-"""
 LABELS = ('CMD ["/sbin/init"]', "STOPSIGNAL SIGRTMIN+3")
 
 
@@ -72,7 +68,10 @@ def build(name: str) -> None:
 def bootstrap(archive: Path, folder: Path) -> None:
     """A Debian with all packages as a tar file, from the machine's own Debian mirrors."""
     sources = folder / "sources.list"
-    sources.write_text(machine_mirrors() or MIRRORS)
+    mirrors = machine_mirrors()
+    if not mirrors:
+        raise BedError(f"this machine's apt sources name no Debian mirror of {SUITE}, from which the image is made")
+    sources.write_text(mirrors)
     run(
         "mmdebstrap",
         "--quiet",
