@@ -33,7 +33,7 @@ class Mysql:
     def purge(self) -> int:
         """Empty the table at once; row by row where somebody holds it, or where only some rows are to go."""
         before = self.count()
-        if self.epoch_table:
+        if self.epoch_table and not self.where:
             # Invalidates everything at once, also what a request that still runs will write.
             self._query(f"UPDATE {self.epoch_table} SET epoch = epoch + 1")
         if self.where or not self._truncate():
