@@ -50,6 +50,10 @@ e2e: setup ## Deploys to a cluster of containers
 molecule: setup ## The molecule scenario
 	PATH="$$PWD/.venv/bin:$$PATH" molecule test
 
+.PHONY: bench
+bench: setup ## Benchmarks against the peers, into docs/benchmarks.md; ROOMS="dbdeploy ..." for some
+	$(PY)/python -m tests.benchmark $(ROOMS)
+
 .PHONY: dist
 dist: setup ## Build the collection's tarball in dist/
 	$(PY)/ansible-galaxy collection build --force --output-path dist

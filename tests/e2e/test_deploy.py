@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import DEMO_APP, Cluster
+from tests.support.cluster import DEMO_APP, Cluster, address
 from tests.support.servers.base import wait_until
 from tests.support.traffic import Traffic, User
 
-WEB1 = "10.89.78.21"
+WEB1 = address("web1")
 
 
 def deployed(cluster: Cluster, *arguments: str, source: str | Path = "v3") -> str:

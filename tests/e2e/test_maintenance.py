@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, address
 from tests.support.modules import run_ansible
 from tests.support.servers.base import listens, wait_until
 
 TOKEN = "abcdefghij0123456789abcdefghij"
-WEB1 = "10.89.78.21"
+WEB1 = address("web1")
 PAGE = f"http://{WEB1}"
 
 

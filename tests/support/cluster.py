@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import subprocess
@@ -19,6 +20,14 @@ BED = ROOT / "molecule" / "bed" / "bed"
 PREPARE = ROOT / "molecule" / "bed" / "prepare.yml"
 VARIABLES = ROOT / "molecule" / "inventory" / "group_vars" / "web.yml"
 DEMO_APP = ROOT / "molecule" / "demo_app"
+SUBNET = os.environ.get("LAMP_BED_SUBNET", "10.89.78.0/24")
+FIRST_ADDRESS = {"lb": 11, "web": 21, "db": 31}
+
+
+def address(host: str) -> str:
+    """The address of ``web1``, ``db3`` … in the bed of the end-to-end tests."""
+    group, number = host[:-1], int(host[-1])
+    return str(ipaddress.IPv4Network(SUBNET)[FIRST_ADDRESS[group] + number - 1])
 
 
 class Cluster:

@@ -122,6 +122,7 @@ class Bed:
                 podman("unpause", self.container(host))
             elif state != "running":
                 podman("start", self.container(host))
+        network.keep_gateway_address(self.name)
         with ThreadPoolExecutor(4) as pool:
             keys = list(pool.map(self.await_boot, self.hosts))
         self.files.known_hosts.write_text("".join(keys))
@@ -132,6 +133,7 @@ class Bed:
         entry = self.hosts[host]
         arguments = ["--name", self.container(host), "--hostname", host, "--label", f"lamp-bed.checkout={CHECKOUT}"]
         arguments += ["--network", self.name, "--ip", entry["address"], "--dns", "none"]
+        arguments += ["--mac-address", network.hardware_address(entry["address"])]
         arguments += [f"--add-host={other}:{there['address']}" for other, there in self.hosts.items() if other != host]
         arguments += ["--cap-add", "NET_ADMIN,NET_RAW", *systemd_arguments()]
         arguments += ["-v", f"{self.files.authorized_keys}:/etc/ssh/bed_authorized_keys:ro"]

@@ -9,6 +9,7 @@ import json
 import subprocess
 import time
 
+from . import network
 from .bed import Bed
 from .machine import BedError, podman, run
 
@@ -47,6 +48,7 @@ def power_off(bed: Bed, host: str) -> None:
 def power_on(bed: Bed, host: str) -> None:
     """Boot it; returns when systemd has started all services of the host."""
     podman("start", bed.container(host))
+    network.keep_gateway_address(bed.name)
     bed.await_boot(host)
 
 

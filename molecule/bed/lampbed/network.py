@@ -103,3 +103,19 @@ def remove_chains() -> None:
             run("iptables", "-t", table, "-F", chain)
         for chain in chains:
             run("iptables", "-t", table, "-X", chain)
+
+
+def hardware_address(address: str) -> str:
+    """The network card of the host with that address: the same after every power-off, as a machine's own is.
+
+    With a new one at each boot, neighbours would go on sending to the old one for as long as they remember it, a
+    minute and more.
+    """
+    return ":".join(["02", "4c", *(f"{byte:02x}" for byte in ipaddress.IPv4Address(address).packed)])
+
+
+def keep_gateway_address(name: str) -> None:
+    """Pin the bridge's own hardware address, which would change with the hosts that come and go, to the same effect."""
+    bridge = next(entry for entry in podman_networks() if entry["name"] == name)
+    gateway = hardware_address(bridge["subnets"][0]["gateway"])
+    run("ip", "link", "set", bridge["network_interface"], "address", gateway)
