@@ -17,7 +17,7 @@ unit: setup ## Unit tests (seconds)
 
 .PHONY: integration
 integration: setup ## Each module against real servers on loopback
-	$(PY)/pytest tests/integration
+	$(PY)/pytest -n 2 --dist loadfile tests/integration
 
 .PHONY: pin
 pin: ## Write requirements/dev.txt anew from requirements/dev.in
@@ -44,7 +44,7 @@ sanity: setup ## ansible-test sanity
 
 .PHONY: e2e
 e2e: setup ## Deploys to a cluster of containers
-	$(PY)/pytest tests/e2e
+	$(PY)/pytest -n 2 --dist loadfile tests/e2e
 
 .PHONY: molecule
 molecule: setup ## The molecule scenario
@@ -62,4 +62,4 @@ dist: setup ## Build the collection's tarball in dist/
 test: setup ## Everything: checkers, molecule, all tests
 	@scripts/lint
 	@PATH="$$PWD/.venv/bin:$$PATH" molecule test
-	$(PY)/pytest tests/unit tests/integration tests/e2e
+	$(PY)/pytest -n 2 --dist loadfile tests/e2e tests/integration tests/unit

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One cluster for all end-to-end tests; LAMP_BED=name keeps it up after them, for the next run.
+"""One cluster for all end-to-end tests of a pytest worker; LAMP_BED=name keeps it up after them, for the next run.
 
 LAMP_BED_SUBNET=a.b.c.0/24 gives it another network, so that several can run on one machine.
 """
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import PREPARE, SUBNET, Cluster
+from tests.support.cluster import PREPARE, SUBNET, WORKER, Cluster
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The demo application's cluster, prepared, with nothing deployed yet."""
     kept = os.environ.get("LAMP_BED", "")
-    made = Cluster(kept or "e2e", Path(tmp_path_factory.mktemp("cluster")))
+    made = Cluster(f"{kept or 'e2e'}{WORKER}", Path(tmp_path_factory.mktemp("cluster")))
     made.up("--subnet", SUBNET)
     try:
         for playbook in (str(PREPARE), "lamp.cluster.setup"):
