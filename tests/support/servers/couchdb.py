@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server of CouchDB's protocol: PouchDB's, from npm, with its databases in memory."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.support.servers.base import Server
+
+FOLDER = Path(__file__).parents[3] / ".cache" / "node" / "couchdb"
+PACKAGE = {"private": True, "dependencies": {"pouchdb-server": "4.2.0"}}
+
+
+def install() -> None:
+    """Install the server once; without its optional packages, which would be compiled, it stores in memory only."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (FOLDER / "installed").exists():
+            return
+        (FOLDER / "package.json").write_text(json.dumps(PACKAGE))
+        subprocess.run(
+            ["npm", "install", "--omit=optional", "--omit-lockfile-registry-resolved", "--no-audit", "--no-fund"],
+            cwd=FOLDER, check=True, capture_output=True,
+        )  # fmt: skip
+        (FOLDER / "installed").touch()
+
+
+class CouchDb(Server):
+    """``with CouchDb() as server: server.request("GET", "/_all_dbs")``; everybody is an administrator."""
+
+    name = "couchdb"
+
+    def prepare(self) -> None:
+        install()
+
+    def command(self) -> list[str]:
+        return [
+            str(FOLDER / "node_modules" / ".bin" / "pouchdb-server"), "--in-memory", "--no-stdout-logs", "--no-color",
+            "--host", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder),
+            "--config", str(self.folder / "config.json"), "--log-file", str(self.folder / "pouchdb.log"),
+        ]  # fmt: skip
+
+    @property
+    def url(self) -> str:
+        """Its address, without a slash at the end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON of the answer, whatever its status."""
+        return requests.request(method, self.url + path, json=body, timeout=30).json()
+
+    def ready(self) -> bool:
+        try:
+            return "version" in self.request("GET", "/")
+        except (requests.ConnectionError, ValueError):
+            return False
