@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tests.support.modules import COLLECTIONS, ROOT
+from tests.support.modules import BIN, COLLECTIONS, ROOT
 
 BED = ROOT / "molecule" / "bed" / "bed"
 PREPARE = ROOT / "molecule" / "bed" / "prepare.yml"
@@ -39,6 +39,7 @@ class Cluster:
         self.name = name
         self.folder = folder
         self.inventory = folder / "inventory.yml"
+        self.collections = COLLECTIONS
         self.variables: dict[str, Any] = {}
 
     def bed(self, *arguments: str) -> str:
@@ -68,15 +69,14 @@ class Cluster:
 
     def command(self, playbook: str, *arguments: str) -> list[str]:
         """The command line that runs a playbook."""
-        ansible = ROOT / ".venv" / "bin" / "ansible-playbook"
-        return [str(ansible), "-i", str(self.inventory), playbook, *arguments]
+        return [str(BIN / "ansible-playbook"), "-i", str(self.inventory), playbook, *arguments]
 
     def environment(self) -> dict[str, str]:
         """What that command needs around it."""
         return {
             **os.environ,
-            "PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}",
-            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "ANSIBLE_COLLECTIONS_PATH": str(self.collections),
             "ANSIBLE_STDOUT_CALLBACK": "lamp.cluster.timeline",
             "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false",
             "LAMP_REPORT_HTML": str(self.folder / "report.html"),

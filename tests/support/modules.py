@@ -15,6 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 COLLECTIONS = ROOT / ".cache" / "collections"
+BIN = Path(sys.executable).parent  # the virtual environment that runs the tests
 
 
 class ModuleResult(dict[str, Any]):
@@ -46,7 +47,7 @@ def run_ansible(host: str, inventory: str, module: str, arguments: dict[str, Any
     """The result of ``lamp.cluster.<module>``, its action plugin included, on one host of an inventory."""
     done = subprocess.run(
         [
-            str(ROOT / ".venv" / "bin" / "ansible"), host, "-i", inventory, "-m", f"lamp.cluster.{module}",
+            str(BIN / "ansible"), host, "-i", inventory, "-m", f"lamp.cluster.{module}",
             "-a", json.dumps(arguments), *options,
             *(["-vvv"] if "--diff" in options else []),  # only then it shows the diff
         ],
