@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.servers.galera import Galera, Replicated
 from tests.support.servers.mariadb import MariaDB
+from tests.support.servers.mysql import Group, MySQL
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +30,32 @@ def database(mariadb: MariaDB) -> Iterator[str]:
     mariadb.query(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
     yield name
     mariadb.query(f"DROP DATABASE `{name}`")
+
+
+@pytest.fixture(scope="session")
+def galera() -> Iterator[Galera]:
+    """A Galera cluster of three nodes for the run; who kills a node lets it rejoin."""
+    with Galera() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def replicated() -> Iterator[Replicated]:
+    """A MariaDB primary with a replica."""
+    with Replicated() as pair:
+        yield pair
+
+
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[MySQL]:
+    """One Oracle MySQL 9."""
+    with MySQL() as server:
+        assert isinstance(server, MySQL)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mysql_group() -> Iterator[Group]:
+    """A Group Replication of three MySQL 9."""
+    with Group() as group:
+        yield group
