@@ -11,12 +11,12 @@ through: that folder can be entered, but not listed.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import typing as t
 from pathlib import Path
 
+from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
 ROOT = "/var/lib/lamp.cluster/maintenance"
@@ -58,39 +58,18 @@ class Site:
         for kind, text in pages.items():
             (self.folder / kind).mkdir(exist_ok=True)
             (self.folder / kind).chmod(0o755)
-            _replace(self.folder / kind / f"index.{kind}", text, 0o644)
-        _replace(self.folder / "nonce", state["nonce"], 0o644)
-        _replace(self.folder / "retry-after", str(state["retry_after"]), 0o644)
+            _durable.write(self.folder / kind / f"index.{kind}", text, 0o644)
+        _durable.write(self.folder / "nonce", state["nonce"], 0o644)
+        _durable.write(self.folder / "retry-after", str(state["retry_after"]), 0o644)
         for old in (self.folder / "bypass").iterdir():
             if old.name != state["token"]:
                 old.unlink()
         if state["token"]:
-            _replace(self.folder / "bypass" / state["token"], "", 0o644)
-        _replace(self.flag, json.dumps(state), 0o600)
+            _durable.write(self.folder / "bypass" / state["token"], "", 0o644)
+        _durable.write(self.flag, json.dumps(state), 0o600)
 
     def remove(self) -> None:
         """End the block: the flag goes first, then what belongs to it."""
         self.flag.unlink()
-        _sync(self.folder)
+        _durable.sync_folder(self.folder)
         shutil.rmtree(self.folder / "bypass", ignore_errors=True)
-
-
-def _replace(path: Path, text: str, mode: int) -> None:
-    """Write a file so that a reader sees the old one or the new one, also after a power failure."""
-    temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        os.fchmod(stream.fileno(), mode)
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,6 +16,7 @@ import stat
 import time
 import typing as t
 
+from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import (
     TEMPORARY,
@@ -27,7 +28,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.manifest imp
 from ansible_collections.lamp.cluster.plugins.module_utils._release.package import Reader
 from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
-from ansible_collections.lamp.cluster.plugins.module_utils._release.state import sync_folder, write_json
+from ansible_collections.lamp.cluster.plugins.module_utils._release.state import write_json
 
 CHUNK = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -160,7 +161,7 @@ class Staging:
             remove_tree(away)
         else:
             os.rename(self.folder, target)
-        sync_folder(self.layout.releases)
+        _durable.sync_folder(self.layout.releases)
 
 
 def _write_all(file: t.Any, chunk: bytes) -> None:

@@ -9,10 +9,10 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 import time
 import typing as t
 
+from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
 
@@ -87,30 +87,7 @@ def read_record(layout: Layout, name: str) -> dict[str, t.Any]:
 
 def write_json(path: str, data: dict[str, t.Any]) -> None:
     """Replace ``path`` atomically by ``data``; durable on return."""
-    folder = os.path.dirname(path)
-    number, temporary = tempfile.mkstemp(prefix=".tmp-", dir=folder)
-    try:
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            json.dump(data, file, indent=1, sort_keys=True)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # readable by monitoring; holds no secret
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    sync_folder(folder)
-
-
-def sync_folder(folder: str) -> None:
-    """Make names in ``folder`` durable."""
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+    _durable.write(path, json.dumps(data, indent=1, sort_keys=True) + "\n")  # readable by monitoring; holds no secret
 
 
 @contextlib.contextmanager

@@ -9,9 +9,10 @@ import os
 import secrets
 import subprocess
 
+from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
-from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, sync_folder
+from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State
 
 RELOAD_SECONDS = 60
 
@@ -32,7 +33,7 @@ def switch(layout: Layout, state: State, name: str, services: list[str]) -> None
     except OSError:
         os.unlink(temporary)
         raise
-    sync_folder(layout.root)
+    _durable.sync_folder(layout.root)
 
 
 def reload_services(state: State) -> list[str]:
