@@ -14,29 +14,40 @@ from pathlib import Path
 
 from ansible.plugins.action import ActionBase
 
+FIRST_NAMESPACE = "pid:[4026531836]"  # the kernel's fixed number of the one that sees all processes
+
 
 def started(pid: int) -> str:
     """When a process began, in ticks since the boot, which tells it from a later one with its number."""
+    fields = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return fields[19] if len(fields) > 19 else ""
+
+
+def read(path: str) -> str:
+    """The one line of a small file of the system; empty where there is none."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+        return Path(path).read_text(encoding="ascii", errors="replace").strip()
     except OSError:
         return ""
 
 
 def controller() -> dict[str, t.Any]:
-    """This run: a worker's parent is ansible-playbook itself."""
+    """This run: a worker's parent is ansible-playbook itself. ``namespace`` holds the processes in sight."""
     pid = os.getppid()
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         alive = {entry: started(int(entry)) for entry in os.listdir("/proc") if entry.isdigit()}
+        namespace = os.readlink("/proc/self/ns/pid")
     except OSError:
-        boot, alive = "", {str(pid): ""}
+        alive, namespace = {str(pid): ""}, ""
     return {
         "user": getpass.getuser(),
         "controller": socket.gethostname(),
+        "machine": read("/etc/machine-id"),
+        "boot": read("/proc/sys/kernel/random/boot_id"),
+        "namespace": namespace,
+        "whole_machine": namespace == FIRST_NAMESPACE,
         "pid": pid,
         "started": started(pid),
-        "boot": boot,
         "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "alive": alive,
     }

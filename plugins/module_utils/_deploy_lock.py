@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import typing as t
 from pathlib import Path
 
+from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
-Holder = t.Dict[str, t.Any]  # user, controller, pid, started, boot, since
+Holder = t.Dict[str, t.Any]  # user, since, controller, machine, boot, namespace, whole_machine, pid, started
+PLACE = ("controller", "machine", "namespace")
 
 
 class DeployLock:
@@ -50,33 +51,34 @@ class DeployLock:
 
     def write(self, holder: Holder) -> None:
         """Record the holder, durably."""
-        temporary = self.path.with_suffix(".new")
-        with open(temporary, "w", encoding="utf-8") as stream:
-            json.dump(holder, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, self.path)
+        _durable.write(self.path, json.dumps(holder))
 
     def remove(self) -> None:
         """Nobody holds it any more."""
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
+            _durable.sync_folder(self.path.parent)
 
 
 def same(holder: Holder, asker: Holder) -> bool:
     """Whether both are the same process."""
-    return all(holder.get(key) == asker.get(key) for key in ("controller", "pid", "started", "boot"))
+    return all(holder.get(key) == asker.get(key) for key in (*PLACE, "boot", "pid", "started"))
 
 
 def is_dead(holder: Holder, asker: Holder) -> bool:
-    """Whether ``asker``, who knows what runs on its own controller, is sure that the holder does not live."""
-    if holder.get("controller") != asker["controller"]:
+    """Whether ``asker``, who knows what runs on its own controller, is sure that the holder does not live.
+
+    A host name alone proves nothing: two controllers may have the same one. Where a process could be out of the
+    asker's sight (another machine, another container), it counts as alive.
+    """
+    if not all(asker[key] and holder.get(key) == asker[key] for key in ("controller", "machine")):
         return False
-    return (
-        holder.get("boot") != asker["boot"]
-        or holder.get("pid") not in asker["alive"]
-        or (asker["alive"][holder["pid"]] != holder.get("started"))
-    )
+    if holder.get("boot") != asker["boot"]:
+        # A machine that booted again took its processes with it; of a container's image there may be many copies.
+        return bool(holder.get("whole_machine") and asker["whole_machine"])
+    if not asker["namespace"] or holder.get("namespace") != asker["namespace"]:
+        return False
+    return bool(asker["alive"].get(holder.get("pid"), "") != holder.get("started"))
 
 
 def words(holder: Holder) -> str:
