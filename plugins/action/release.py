@@ -23,7 +23,7 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         archive = arguments.pop("artifact", None)
         result = dict(self._execute_module(module_args=arguments, task_vars=task_vars))
-        if result.get("failed") or not result.get("needs_artifact") or self._task.check_mode:
+        if result.get("failed") or not result.pop("lacking", False):
             return result
         if not archive or not os.path.isfile(str(archive)):
             error = LampError(
@@ -33,9 +33,12 @@ class ActionModule(ActionBase):
                 "Build it with lamp.cluster.artifact and give its archive.",
             )
             return {"failed": True, "changed": False, **error.as_result()}
+        if self._task.check_mode:
+            return result
         folder = self._connection._shell.tmpdir or self._make_tmp_path()
         remote = self._transfer_file(str(archive), self._connection._shell.join_path(folder, "release.tar.gz"))
         self._fixup_perms2((folder, remote))
         result = dict(self._execute_module(module_args={**arguments, "artifact": remote}, task_vars=task_vars))
         self._remove_tmp_path(self._connection._shell.tmpdir)
+        result.pop("lacking", None)
         return result

@@ -122,12 +122,12 @@ release:
   type: str
   sample: 2f1c9a04be7712aa
 staged:
-  description: Whether the release is on the host.
+  description: That the release is on the host now, or would be after a run without check mode.
   returned: when O(state=staged)
   type: bool
-needs_artifact:
-  description: Whether the release has still to be brought, for which O(artifact) is needed.
-  returned: when O(state=staged)
+lacking:
+  description: Whether the controller has still to bring the release, for which it asks this module again.
+  returned: when O(state=staged), to the controller alone
   type: bool
 removed:
   description: The releases that were removed.

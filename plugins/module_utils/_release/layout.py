@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import typing as t
 
+from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
 RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
@@ -67,12 +69,12 @@ class Layout:
         return sorted(name for name in found if RELEASE.match(name) and self.is_staged(name))
 
     def leftovers(self) -> list[str]:
-        """Paths of stagings and removals that died."""
-        try:
-            found = os.listdir(self.releases)
-        except FileNotFoundError:
-            return []
-        return sorted(os.path.join(self.releases, name) for name in found if name.startswith(TEMPORARY))
+        """Paths of stagings, removals and writes of records that died."""
+        found = []
+        for folder, prefix in ((self.releases, TEMPORARY), (self.records, _durable.TEMPORARY)):
+            with contextlib.suppress(FileNotFoundError):
+                found += [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(prefix)]
+        return sorted(found)
 
 
 def check_release_name(name: str | None) -> str:

@@ -42,8 +42,6 @@ class Work:
         self.params = params
         self.check_mode = check_mode
         self.layout = Layout(params["path"])
-        self.state = State(self.layout)
-        self.current = self.layout.current_release()
 
     def facts(self) -> Result:
         """What every answer holds about this host."""
@@ -79,22 +77,19 @@ class Work:
         return Furnishing(self.layout, self.params["shared_paths"], self.params["writable_paths"], owner, writer)
 
     def stage(self, name: str) -> Result:
-        """Have the release on this host, whole; ``needs_artifact`` says that it has to be brought first."""
+        """Have the release on this host, whole; ``lacking`` tells the controller to bring it first."""
         furnishing = self.furnishing()
-        staged = self.layout.is_staged(name)
-        todo = furnishing.todo(self.layout.release(name)) if staged else [f"stage {name}"]
-        result: Result = {"changed": bool(todo), "staged": staged, "needs_artifact": not staged}
-        if self.check_mode or not todo or (not staged and not self.params["artifact"]):
-            return {**result, "todo": todo}
-        self.make_root()
-        with exclusive(self.layout):
+        there = self.layout.is_staged(name)
+        todo = furnishing.todo(self.layout.release(name)) if there else [f"stage {name}"]
+        lacking = not there and not self.params["artifact"]
+        if todo and not lacking and not self.check_mode:
             prune.sweep(self.layout)
-            if staged:
+            if there:
                 furnishing.furnish(self.layout.release(name))
             else:
                 with open(self.params["artifact"], "rb") as content:
                     Staging(self.layout, name, furnishing, furnishing.owner, int(time.time())).run(content, None)
-        return {**result, "staged": True, "needs_artifact": False, "todo": todo}
+        return {"changed": bool(todo), "staged": True, "lacking": lacking, "todo": todo}
 
     def activate(self, name: str) -> Result:
         """Make the release the live one; finish a reload that an earlier run left."""
@@ -109,38 +104,49 @@ class Work:
                 f"The release {name} was rolled back on {bad.get('at', '')}: {bad.get('reason', '')}.",
                 "Deploy another one, or insist with force=true.",
             )
-        todo = [f"switch from {self.current or 'nothing'} to {name}"] if self.current != name else []
-        todo += [f"reload {service}" for service in self.state.reload if self.current == name]
+        current = self.layout.current_release()
+        todo = [f"switch from {current or 'nothing'} to {name}"] if current != name else []
+        todo += [f"reload {service}" for service in self.state.reload if current == name]
         if todo and not self.check_mode:
-            with exclusive(self.layout):
-                if self.current != name:
-                    switch(self.layout, self.state, name, self.params["services"])
-                reload_services(self.state)
+            if current != name:
+                switch(self.layout, self.state, name, self.params["services"])
+            reload_services(self.state)
         return {"changed": bool(todo), "todo": todo}
 
     def prune(self) -> Result:
-        """Remove what ``keep`` leaves over."""
+        """Remove what ``keep`` leaves over, and what was left by stagings that were killed."""
         names = prune.superfluous(self.layout, self.state, self.params["keep"])
-        if names and not self.check_mode:
-            with exclusive(self.layout):
-                for name in names:
-                    prune.remove(self.layout, name)
-        return {"changed": bool(names), "removed": names, "todo": [f"remove {name}" for name in names]}
+        left = self.layout.leftovers()
+        if not self.check_mode:
+            for name in names:
+                prune.remove(self.layout, name)
+            prune.sweep(self.layout)
+        todo = [f"remove {name}" for name in names] + [f"remove the leftover {path}" for path in left]
+        return {"changed": bool(todo), "removed": names, "todo": todo}
 
     def reject(self, name: str) -> Result:
         """Mark the release as one not to come back to."""
         todo = [] if name in self.state.rejected else [f"reject {name}"]
         if todo and not self.check_mode:
-            self.make_root()
-            with exclusive(self.layout):
-                at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-                self.state.rejected[name] = {"reason": self.params["reason"], "at": at}
-                self.state.save()
+            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            self.state.rejected[name] = {"reason": self.params["reason"], "at": at}
+            self.state.save()
         return {"changed": bool(todo), "todo": todo}
 
     def run(self) -> Result:
         """Do what ``state`` says. :raises LampError: as its parts do"""
         wanted = self.params["state"]
+        if self.check_mode:
+            return self._act(wanted)
+        if wanted == "rejected" or (wanted == "staged" and self.params["artifact"]):
+            self.make_root()
+        if not os.path.isdir(self.layout.records):
+            return self._act(wanted)  # there is nothing yet that could be changed, or that another could change
+        with exclusive(self.layout):
+            return self._act(wanted)
+
+    def _act(self, wanted: str) -> Result:
+        self.state = State(self.layout)
         if wanted == "pruned":
             result = self.prune()
         else:

@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.modules import run_ansible
+from tests.support.servers.base import wait_until
 
 
 def ansible(module: str, arguments: dict[str, Any], *options: str) -> dict[str, Any]:
@@ -51,9 +56,10 @@ def test_a_release_is_staged_switched_to_and_removed(source: Path, tmp_path: Pat
         made = build(source, tmp_path)
         given = {"release": made["release"], "artifact": made["archive"], "shared_paths": ["public/uploads"]}
         plan = release(root, "staged", "--check", **given)
-        assert plan["needs_artifact"]
+        assert not (root / "releases" / made["release"]).exists()
         done = release(root, "staged", **given)
-        assert (plan["changed"], done["changed"], done["staged"]) == (True, True, True)
+        assert {**plan, "releases": []} == {**done, "releases": []}
+        assert (done["changed"], done["staged"]) == (True, True)
         assert not release(root, "staged", **given)["changed"]
         plan = release(root, "active", "--check", release=made["release"])
         switched = release(root, "active", release=made["release"])
@@ -163,6 +169,80 @@ def test_a_half_staged_release_is_not_taken_for_whole(source: Path, tmp_path: Pa
     assert not (half / "junk").exists()
 
 
+def test_what_killed_stagings_left_is_swept(source: Path, tmp_path: Path) -> None:
+    root, made = tmp_path / "app", build(source, tmp_path)
+    assert release(root, "staged", release=made["release"], artifact=made["archive"])["changed"]
+    left = [root / "releases" / ".staging-dead", root / "releases" / ".lamp" / ".writing-state.json-dead"]
+    left[0].mkdir()
+    left[1].touch()
+    plan = release(root, "pruned", "--check", "--diff")
+    assert all(path.exists() for path in left)
+    done = release(root, "pruned", "--diff")
+    assert plan["diff"] == done["diff"]
+    assert all(str(path) in done["diff"]["prepared"] for path in left)
+    assert not any(path.exists() for path in left)
+    assert not release(root, "pruned")["changed"]
+
+
+@pytest.fixture()
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def everything(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("files", "size"),
+    [(1, 2_000_000), (300, 1)],  # small files need more room than they have bytes
+    ids=["foreseen", "met while writing"],
+)
+def test_a_full_disk_is_named_and_nothing_is_left(
+    source: Path, tmp_path: Path, small_disk: Path, files: int, size: int
+) -> None:
+    made, root = build(source, tmp_path), small_disk / "app"
+    assert release(root, "staged", release=made["release"], artifact=made["archive"])["changed"]
+    before = everything(small_disk)
+    for number in range(files):
+        (source / f"big{number}").write_bytes(os.urandom(size))
+    bigger = build(source, tmp_path)
+    result = release(root, "staged", release=bigger["release"], artifact=bigger["archive"])
+    assert result["error_code"] == "release_disk_full"
+    assert str(root) in result["msg"]
+    assert everything(small_disk) == before
+    assert release(root, "active", release=made["release"])["changed"]
+
+
+def opened_elsewhere(path: str) -> bool:
+    """Whether a process that is not this one has the file open. Processes come and go meanwhile."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if link.parts[2] != str(os.getpid()) and os.readlink(link) == path:
+                return True
+    return False
+
+
+def test_two_at_once_wait_for_each_other(source: Path, tmp_path: Path) -> None:
+    made, root = build(source, tmp_path), tmp_path / "app"
+    given = {"release": made["release"], "artifact": made["archive"]}
+    assert release(root, "staged", **given)["changed"]
+    with open(root / "releases" / ".lamp" / "lock", "w") as lock, ThreadPoolExecutor(2) as pool:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = pool.submit(release, root, "active", release=made["release"])
+        wait_until(lambda: opened_elsewhere(lock.name), "the second run at the lock")
+        (root / "releases" / ".lamp" / "state.json").write_text(
+            json.dumps({"schema": 1, "history": [], "rejected": {made["release"]: {"reason": "bad", "at": "now"}}})
+        )
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert waiting.result()["error_code"] == "release_rejected"
+
+
 def test_the_lock_excludes_and_a_dead_holder_is_taken_over(tmp_path: Path) -> None:
     given = {"name": "shop", "path": str(tmp_path)}
     first = ansible("deploy_lock", given)
@@ -171,7 +251,11 @@ def test_the_lock_excludes_and_a_dead_holder_is_taken_over(tmp_path: Path) -> No
     assert "process" in again["stale_taken"]
     other = tmp_path / "shop.json"
     held = json.loads(other.read_text())
-    other.write_text(json.dumps({**held, "controller": "elsewhere", "user": "ann"}))
+    other.write_text(json.dumps({**held, "boot": "an earlier one"}))
+    assert "process" in ansible("deploy_lock", given)["stale_taken"]
+    for elsewhere in ({"machine": "another of the same name"}, {"namespace": "pid:[1]"}, {"controller": "elsewhere"}):
+        other.write_text(json.dumps({**held, **elsewhere, "user": "ann"}))
+        assert ansible("deploy_lock", given)["error_code"] == "deploy_lock_held", elsewhere
     refused = ansible("deploy_lock", given)
     assert (refused["error_code"], "ann on elsewhere" in refused["msg"]) == ("deploy_lock_held", True)
     assert ansible("deploy_lock", {**given, "state": "free"})["error_code"] == "deploy_lock_held"
