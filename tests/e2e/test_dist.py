@@ -24,7 +24,7 @@ def test_the_installed_tarball_deploys(cluster: Cluster, tmp_path: Path, monkeyp
     with Traffic(cluster.url) as traffic:
         run = cluster.deploy(release, "-vv")
     assert run.code == 0, run.output
-    assert f"{place}/roles/deploy/tasks/main.yml" in run.output
+    assert f"task path: {place}/roles/deploy/tasks/lock.yml:" in run.output
     assert "v3" in traffic.kinds()
     again = cluster.deploy(release)
     assert (again.code, again.changed) == (0, 0), again.output
