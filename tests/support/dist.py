@@ -16,14 +16,14 @@ from tests.support.modules import BIN, ROOT
 NEEDED = {"meta", "playbooks", "plugins", "roles", "MANIFEST.json", "FILES.json"}
 
 
-def tool(name: str, *arguments: str, cwd: Path = ROOT, **environment: str) -> str:
+def tool(name: str, *arguments: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:
     """What a command of the virtual environment prints, run in the folder ``cwd``.
 
     :raises AssertionError: with what it said when it fails
     """
     done = subprocess.run(
         [str(BIN / name), *arguments], capture_output=True, text=True, check=False, cwd=cwd,
-        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_NOCOLOR": "1", **environment},
+        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_NOCOLOR": "1", **(env or {})},
     )  # fmt: skip
     assert not done.returncode, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -39,7 +39,7 @@ def build(folder: Path) -> Path:
 def install(tarball: Path, folder: Path) -> Path:
     """Install it into the empty ``folder`` without network, and keep only what must be enough; where it lies."""
     arguments = ("collection", "install", str(tarball), "-p", str(folder), "--offline")
-    tool("ansible-galaxy", *arguments, ANSIBLE_COLLECTIONS_PATH=str(folder))  # else another copy counts as installed
+    tool("ansible-galaxy", *arguments, env={"ANSIBLE_COLLECTIONS_PATH": str(folder)})  # else another copy is enough
     place = folder / "ansible_collections" / "lamp" / "cluster"
     for path in place.iterdir():
         if path.name not in NEEDED:

@@ -57,7 +57,7 @@ def test_galaxy_takes_it_without_a_warning(tarball: Path, tmp_path: Path) -> Non
         "run_ansible_lint = False\n"  # `make lint` runs it, with the production profile
     )
     arguments = ("-m", "galaxy_importer.main", str(tarball), "--output-path", str(tmp_path))
-    said = tool("python", *arguments, cwd=tmp_path, GALAXY_IMPORTER_CONFIG=str(settings))  # it leaves its log
+    said = tool("python", *arguments, cwd=tmp_path, env={"GALAXY_IMPORTER_CONFIG": str(settings)})
     assert "Importer processing completed successfully" in said
     assert [line for line in said.splitlines() if line.startswith(("WARNING", "ERROR"))] == []
 
@@ -73,7 +73,7 @@ def test_every_playbook_and_module_is_found_where_nothing_but_the_tarball_is(ins
     inventory = tmp_path / "inventory.yml"
     inventory.write_text("web: {hosts: {localhost: {ansible_connection: local}}}\n")
     playbooks = [f"lamp.cluster.{name}" for name in PLAYBOOKS]
-    said = tool("ansible-playbook", "-i", str(inventory), "--syntax-check", *playbooks, **alone)
+    said = tool("ansible-playbook", "-i", str(inventory), "--syntax-check", *playbooks, env=alone)
     assert said.count("playbook: ") == len(PLAYBOOKS) > 4
-    listed = json.loads(tool("ansible-doc", "-t", "module", "--json", "-l", "lamp.cluster", **alone))
+    listed = json.loads(tool("ansible-doc", "-t", "module", "--json", "-l", "lamp.cluster", env=alone))
     assert sorted(listed) == sorted(f"lamp.cluster.{path.stem}" for path in (ROOT / "plugins" / "modules").glob("*.py"))
