@@ -24,22 +24,30 @@ class ModuleResult(dict[str, Any]):
     output: str = ""
 
 
+def start_module(
+    name: str, arguments: dict[str, Any], *, check: bool = False, diff: bool = False
+) -> subprocess.Popen[str]:
+    """The process of ``lamp.cluster.<name>``, for tests that kill it."""
+    internal = {"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": "/tmp"}  # noqa: S108 (Ansible's own)
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"ansible_collections.lamp.cluster.plugins.modules.{name}"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=COLLECTIONS,
+    )  # fmt: skip
+    assert process.stdin
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, **internal}}))
+    process.stdin.close()
+    process.stdin = None  # else communicate() writes to it
+    return process
+
+
 def run_module(name: str, arguments: dict[str, Any], *, check: bool = False, diff: bool = False) -> ModuleResult:
     """The answer of ``lamp.cluster.<name>`` to ``arguments``; a failure is an answer with ``failed: true``."""
-    internal = {"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": "/tmp"}  # noqa: S108 (Ansible's own)
-    process = subprocess.run(
-        [sys.executable, "-m", f"ansible_collections.lamp.cluster.plugins.modules.{name}"],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, **internal}}),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=COLLECTIONS,
-    )
-    lines = [line for line in process.stdout.splitlines() if line.startswith("{")]
+    out, err = start_module(name, arguments, check=check, diff=diff).communicate()
+    lines = [line for line in out.splitlines() if line.startswith("{")]
     if not lines:
-        raise AssertionError(f"{name} did not answer: {process.stdout}{process.stderr}")
+        raise AssertionError(f"{name} did not answer: {out}{err}")
     result = ModuleResult(json.loads(lines[-1]))
-    result.output = process.stdout + process.stderr
+    result.output = out + err
     return result
 
 
