@@ -153,7 +153,9 @@ class Bed:
 
     def await_boot(self, host: str) -> str:
         """Wait until systemd has started everything; the host's line for known_hosts."""
-        script = "systemctl is-system-running --wait >/run/bed-boot; cat /etc/ssh/ssh_host_ed25519_key.pub"
+        # Asked before the message bus is there, systemctl fails instead of waiting.
+        booted = "systemctl is-system-running --wait 2>/dev/null | grep -qE 'running|degraded'"
+        script = f"until {booted}; do sleep 0.1; done; cat /etc/ssh/ssh_host_ed25519_key.pub"
         key = podman("exec", self.container(host), "sh", "-c", script, timeout=180).split()
         if len(key) < 2:
             raise BedError(f"{host} did not boot; see: podman exec {self.container(host)} systemctl --failed")

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 
 from . import faults, image
 from .bed import DEFAULT_SUBNET, Bed
 from .machine import BedError, check_machine
+
+NAME = os.environ.get("LAMP_BED") or "lamp"
+SUBNET = os.environ.get("LAMP_BED_SUBNET") or DEFAULT_SUBNET
 
 HOST_FAULTS = {
     "power-off": (faults.power_off, "switch a host off at once, as if its plug were pulled"),
@@ -36,13 +40,13 @@ def parser() -> argparse.ArgumentParser:
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
-        sub.add_argument("--name", default="lamp", help="which bed (default: lamp)")
+        sub.add_argument("--name", default=NAME, help=f"which bed (default: {NAME}; LAMP_BED gives another default)")
         return sub
 
     up = command("up", "boot the hosts; their services are set up by prepare.yml")
     up.add_argument("--web", type=int, default=3, metavar="N", help="number of web hosts (default: 3)")
     up.add_argument("--db", type=int, default=3, metavar="N", help="number of database nodes (default: 3)")
-    up.add_argument("--subnet", default=DEFAULT_SUBNET, metavar="CIDR", help=f"default: {DEFAULT_SUBNET}")
+    up.add_argument("--subnet", default=SUBNET, metavar="CIDR", help=f"default: {SUBNET} (LAMP_BED_SUBNET)")
     up.add_argument(
         "--disk",
         action="append",
