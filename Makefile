@@ -32,7 +32,7 @@ demo: setup ## Build the cluster, deploy three releases of the demo application,
 clean: ## Remove the demo, the clusters and what tests left (not .venv, not the cached image)
 	@for state in .cache/bed/*/state.json; do \
 	  [ ! -e "$$state" ] || molecule/bed/bed down --name "$$(basename "$$(dirname "$$state")")"; done
-	rm -rf .demo dist
+	rm -rf .demo dist docs/_build
 
 .PHONY: lint
 lint: setup ## All checkers
@@ -53,6 +53,11 @@ molecule: setup ## The molecule scenario
 .PHONY: bench
 bench: setup ## Benchmarks against the peers, into docs/benchmarks.md; ROOMS="dbdeploy ..." for some
 	$(PY)/python -m tests.benchmark $(ROOMS)
+
+.PHONY: docs
+docs: setup ## The documentation site, in docs/_build/html
+	@scripts/docs
+	@echo "docs: docs/_build/html/index.html"
 
 .PHONY: dist
 dist: setup ## Build the collection's tarball in dist/
