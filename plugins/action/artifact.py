@@ -9,7 +9,7 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact import Artifact
+from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.artifact import Options, make
 
 
 class ActionModule(ActionBase):
@@ -24,15 +24,17 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _validated, options = self.validate_argument_spec(
             {
-                "source": {"type": "path", "required": True},
+                "source": {"type": "str", "required": True},
+                "version": {"type": "str", "default": ""},
                 "checksum": {"type": "str", "default": ""},
                 "exclude": {"type": "list", "elements": "str", "default": [".git"]},
+                "build": {"type": "list", "elements": "str", "default": []},
                 "cache_dir": {"type": "path", "default": "~/.cache/lamp.cluster"},
             }
         )
-        source = self._loader.path_dwim(options["source"]) if options["source"] else ""
+        if options["source"] and "://" not in options["source"]:
+            options["source"] = self._loader.path_dwim(options["source"])
         try:
-            built = Artifact(source, options["cache_dir"], options["checksum"], options["exclude"]).build()
+            return {"changed": False, **make(Options(**options))}
         except LampError as error:
             return {"failed": True, "changed": False, **error.as_result()}
-        return {"changed": False, **built}

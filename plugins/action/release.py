@@ -1,44 +1,106 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings the archive of a release to a host, if the host says that it lacks it."""
+"""Renders templates for the host, and brings a release that it lacks: only what it cannot take from another."""
 
 from __future__ import annotations
 
+import base64
+import json
 import os
+import re
 import typing as t
 
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import lookup_loader
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.cache import reduced
+
+INLINE = 512 << 10  # bytes of a package that travel with the module, which saves five trips to the host
+TEMPLATE_KEYS = {"src", "dest", "mode", "owner", "group"}
+MODE = re.compile(r"(0o?)?[0-7]{3}\Z")
+Result = t.Dict[str, t.Any]
 
 
 class ActionModule(ActionBase):
-    """One module call where the release is there already, two and a transfer where it is not."""
+    """One module call where the release is there already, two where it is not, and a transfer if it is big."""
 
     TRANSFERS_FILES = True
 
-    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> Result:
         """The module's result."""
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         archive = arguments.pop("artifact", None)
-        result = dict(self._execute_module(module_args=arguments, task_vars=task_vars))
-        if result.get("failed") or not result.pop("lacking", False):
+        variables = task_vars or {}
+        try:
+            templates = arguments.pop("templates", None) or []
+            if templates and arguments.get("state", "staged") in ("staged", "active"):
+                arguments["rendered"] = json.dumps([self._render(item, arguments, variables) for item in templates])
+            result = self._call(arguments, variables)
+            if result.get("failed") or not result.get("lacking"):
+                return result
+            if not archive or not os.path.isfile(str(archive)):
+                raise LampError(
+                    "release_no_artifact",
+                    f"This host lacks the release {arguments.get('release')}, and "
+                    f"{f'{archive} is no file on the controller' if archive else 'no artifact was given'}.",
+                    "Build it with lamp.cluster.artifact and give its archive.",
+                )
+            base, known = result.pop("base"), result.pop("known")
+            if self._task.check_mode:
+                del result["lacking"]
+                return result
+            if base:
+                result = self._bring(arguments, reduced(str(archive), known), base, variables)
+            if result.get("lacking"):
+                result = self._bring(arguments, str(archive), "", variables)
             return result
-        if not archive or not os.path.isfile(str(archive)):
-            error = LampError(
-                "release_no_artifact",
-                f"This host lacks the release {arguments.get('release')}, and "
-                f"{f'{archive} is no file on the controller' if archive else 'no artifact was given'}.",
-                "Build it with lamp.cluster.artifact and give its archive.",
-            )
+        except LampError as error:
             return {"failed": True, "changed": False, **error.as_result()}
-        if self._task.check_mode:
-            return result
-        folder = self._connection._shell.tmpdir or self._make_tmp_path()
-        remote = self._transfer_file(str(archive), self._connection._shell.join_path(folder, "release.tar.gz"))
-        self._fixup_perms2((folder, remote))
-        result = dict(self._execute_module(module_args={**arguments, "artifact": remote}, task_vars=task_vars))
-        self._remove_tmp_path(self._connection._shell.tmpdir)
-        result.pop("lacking", None)
-        return result
+
+    def _call(self, arguments: Result, variables: Result) -> Result:
+        return dict(self._execute_module(module_args=arguments, task_vars=variables))
+
+    def _bring(self, arguments: Result, package: str, base: str, variables: Result) -> Result:
+        """Run the module with the package ``package``, which lacks what the host has in its release ``base``."""
+        size = os.path.getsize(package)
+        if size <= INLINE:
+            with open(package, "rb") as stream:
+                content = base64.b64encode(stream.read()).decode("ascii")
+            result = self._call({**arguments, "base": base, "package": content}, variables)
+        else:
+            folder = self._connection._shell.tmpdir or self._make_tmp_path()
+            remote = self._transfer_file(package, self._connection._shell.join_path(folder, "release.tar.gz"))
+            self._fixup_perms2((folder, remote))
+            result = self._call({**arguments, "base": base, "artifact": remote}, variables)
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+        return result if result.get("failed") else {**result, "sent_bytes": size}
+
+    def _render(self, item: Result, arguments: Result, variables: Result) -> dict[str, str]:
+        """One template, as the module takes it. :raises LampError: ``release_bad_template``"""
+        unknown = sorted(set(item) - TEMPLATE_KEYS)
+        mode = item.get("mode") or "0640"
+        mode = f"{mode:o}" if isinstance(mode, int) else str(mode)
+        if unknown or not item.get("src") or not item.get("dest") or not MODE.match(mode):
+            why = f"{unknown[0]} is unknown" if unknown else "src, dest or an octal mode is missing"
+            raise LampError(
+                "release_bad_template",
+                f"The template {item.get('src') or item.get('dest') or '(without src)'}: {why}.",
+                "Give src and dest, and mode (such as '0640'), owner and group if the defaults do not do.",
+            )
+        lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
+        try:
+            text = str(lookup.run([str(item["src"])], variables=variables)[0])
+        except AnsibleError as error:
+            raise LampError(
+                "release_bad_template", f"The template {item['src']} cannot be rendered: {error}.", "Correct it."
+            ) from error
+        return {
+            "dest": str(item["dest"]),
+            "mode": mode,
+            "owner": str(item.get("owner") or arguments.get("owner") or "root"),
+            "group": str(item.get("group") or arguments.get("writable_group") or "www-data"),
+            "content": base64.b64encode(text.encode("utf-8")).decode("ascii"),
+        }

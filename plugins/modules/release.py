@@ -24,21 +24,53 @@ options:
     required: true
   state:
     description:
-      - V(staged) has the release on the host, V(active) makes it the live one, V(pruned) removes old releases beyond
-        O(keep), V(rejected) marks a release as one not to come back to.
+      - V(staged) has the release on the host, V(active) makes it the live one, V(absent) removes it, V(pruned) removes
+        old releases beyond O(keep), V(rejected) marks a release as one not to come back to.
+      - When V(staged) brings a release, it removes old ones beyond O(keep), too. Nothing removes the live release or
+        the one to go back to.
     type: str
-    choices: [staged, active, pruned, rejected]
+    choices: [staged, active, absent, pruned, rejected]
     default: staged
   release:
     description: The release, as M(lamp.cluster.artifact) returned it. Needed unless O(state=pruned).
     type: str
   artifact:
-    description: The archive that M(lamp.cluster.artifact) returned; it is sent only to hosts that lack the release.
+    description:
+      - The archive that M(lamp.cluster.artifact) returned. It is sent only to hosts that lack the release, without the
+        files whose contents the host can take from the release that is live there.
     type: path
+  templates:
+    description:
+      - Files that the controller renders for each host, such as C(.env), and puts into the release. If
+        O(templates[].dest) is, or lies in, one of O(shared_paths), the file is shared by all releases.
+      - What the live release reads is changed by O(state=active) alone, so give the same templates to both states.
+      - Neither the release's id nor any record depends on what is in them, and a diff names only the files.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      src:
+        description: The template, found as M(ansible.builtin.template) finds it.
+        type: str
+        required: true
+      dest:
+        description: Its path in the release.
+        type: str
+        required: true
+      mode:
+        description: The file's mode, octal.
+        type: str
+        default: "0640"
+      owner:
+        description: Who owns the file. By default O(owner).
+        type: str
+      group:
+        description: The group of the file. By default O(writable_group), so that the web server can read it.
+        type: str
   shared_paths:
     description:
       - Paths in the release that all releases share. They are links into V(<path>/shared), which is seeded from the
-        first release that has them.
+        first release that has something there. Folders above them are made.
     type: list
     elements: str
     default: []
@@ -73,7 +105,7 @@ options:
     elements: str
     default: []
   keep:
-    description: How many releases O(state=pruned) leaves, the live one among them.
+    description: How many releases are left on the host, the live one among them.
     type: int
     default: 5
   reason:
@@ -84,6 +116,16 @@ options:
     description: Switch even to a rejected release.
     type: bool
     default: false
+  package:
+    description: A small release itself. The controller fills this in.
+    type: str
+  base:
+    description: The release on the host that O(package) or O(artifact) builds upon. The controller fills this in.
+    type: str
+    default: ""
+  rendered:
+    description: The rendered O(templates). The controller fills this in.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -100,12 +142,17 @@ EXAMPLES = r"""
     artifact: "{{ artifact.archive }}"
     shared_paths: [public/uploads]
     writable_paths: [public/uploads]
+    templates: &templates
+      - src: env.j2
+        dest: .env
 
 - name: Make it live
   lamp.cluster.release:
     path: /var/www/shop
     state: active
     release: "{{ artifact.release }}"
+    shared_paths: [public/uploads]
+    templates: *templates
     services: [apache2]
 
 - name: Remove old releases
@@ -125,13 +172,23 @@ staged:
   description: That the release is on the host now, or would be after a run without check mode.
   returned: when O(state=staged)
   type: bool
-lacking:
-  description: Whether the controller has still to bring the release, for which it asks this module again.
-  returned: when O(state=staged), to the controller alone
+switch_due:
+  description: Whether O(state=active) has something to do for this release.
+  returned: when O(state=staged)
   type: bool
+to_render:
+  description: Templates that differ from what the live release may read now, which O(state=active) will change.
+  returned: when O(state=staged)
+  type: list
+  elements: str
+  sample: [.env]
+sent_bytes:
+  description: The size of the package that was sent to this host.
+  returned: when O(state=staged) and it was sent
+  type: int
 removed:
   description: The releases that were removed.
-  returned: when O(state=pruned)
+  returned: when O(state) is V(staged), V(absent) or V(pruned)
   type: list
   elements: str
 current:
@@ -180,6 +237,15 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
 from ansible_collections.lamp.cluster.plugins.module_utils._release.work import Work
 
+NEED_A_RELEASE = ["staged", "active", "absent", "rejected"]
+TEMPLATE_OPTIONS = {
+    "src": {"type": "str", "required": True},
+    "dest": {"type": "str", "required": True},
+    "mode": {"type": "str", "default": "0640"},
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+}
+
 
 def release(module: AnsibleModule) -> dict[str, t.Any]:
     """Do what O(state) says; say a plain refusal of the system in words."""
@@ -197,9 +263,13 @@ def main() -> None:
     spec = ArgumentSpec(
         {
             "path": {"type": "path", "required": True},
-            "state": {"type": "str", "choices": ["staged", "active", "pruned", "rejected"], "default": "staged"},
+            "state": {"type": "str", "choices": [*NEED_A_RELEASE, "pruned"], "default": "staged"},
             "release": {"type": "str"},
             "artifact": {"type": "path"},
+            "package": {"type": "str", "no_log": True},  # a megabyte that no log wants
+            "base": {"type": "str", "default": ""},
+            "templates": {"type": "list", "elements": "dict", "default": [], "options": TEMPLATE_OPTIONS},
+            "rendered": {"type": "str", "no_log": True},
             "shared_paths": {"type": "list", "elements": "str", "default": []},
             "writable_paths": {"type": "list", "elements": "str", "default": []},
             "owner": {"type": "str", "default": "root"},
@@ -211,10 +281,7 @@ def main() -> None:
             "reason": {"type": "str", "default": "rolled back"},
             "force": {"type": "bool", "default": False},
         },
-        required_if=[
-            (state, wanted, ("release",))
-            for state, wanted in (("state", "staged"), ("state", "active"), ("state", "rejected"))
-        ],
+        required_if=[("state", state, ("release",)) for state in NEED_A_RELEASE],
     )
     run(spec.create_module(), release)
 

@@ -35,6 +35,10 @@ class Layout:
         """The record of a release: kept beside the releases, out of every document root."""
         return os.path.join(self.records, f"{name}.json")
 
+    def manifest(self, name: str) -> str:
+        """The manifest of a release, beside its record: what the next release can take from it."""
+        return os.path.join(self.records, f"{name}.manifest")
+
     def is_staged(self, name: str) -> bool:
         """Whether the release is whole. The record is durable before the folder gets its name: both mean whole."""
         return (

@@ -1,92 +1,79 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A package: a deterministic tar.gz of a release's files, its manifest in front.
+"""A package: a deterministic tar.gz of a release's files, with its manifest, which knows folders and links, in front.
 
-A full package holds every file. A partial one holds those that a host cannot take from a release it already has.
+A full package holds every file. A partial one leaves out those whose content a host can take from a release it has.
 """
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import gzip
 import io
-import json
 import os
 import tarfile
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._release.manifest import (
-    EXECUTABLE,
-    FOLDER,
-    LINK,
-    NAME,
-    Entry,
-    Manifest,
-)
+from ansible_collections.lamp.cluster.plugins.module_utils._release.manifest import EXECUTABLE, NAME, Entry, Manifest
 
 LEVEL = 6
+PREFIX = 8  # bytes of a hash: enough to leave a file out by, as the host checks the whole hash
 
 
-def missing_from(manifest: Manifest, base: Manifest | None) -> list[Entry]:
-    """The files of ``manifest`` whose content no file of ``base`` has."""
-    known = {entry.value for entry in base.files} if base else set()
-    return [entry for entry in manifest.files if entry.value not in known]
+def contents(manifest: Manifest) -> str:
+    """The contents that a release has, as a text short enough to be sent for thousands of files."""
+    known = sorted({bytes.fromhex(entry.value)[:PREFIX] for entry in manifest.files})
+    return base64.b64encode(b"".join(known)).decode("ascii")
 
 
-def write(target: str, tree: str, manifest: Manifest, base: Manifest | None = None) -> None:
-    """Write the package of ``tree`` to the file ``target``; with ``base``, without the files whose content that has.
+def write(target: str, tree: str, manifest: Manifest) -> None:
+    """Write the full package of ``tree`` to the file ``target``. The same manifest always gives the same bytes."""
+    with _packing(target, manifest) as tar:
+        for entry in manifest.files:
+            with open(os.path.join(tree, entry.path), "rb") as content:
+                tar.addfile(_member(entry), content)
 
-    The same manifests always give the same bytes.
-    """
-    wanted = {entry.path for entry in missing_from(manifest, base)}
-    with open(target, "wb") as raw, gzip.GzipFile("", "wb", LEVEL, raw, mtime=0) as packed:
-        with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
-            text = json.dumps({**json.loads(manifest.to_json()), "base": _sources(manifest, base)}).encode()
-            tar.addfile(_member(NAME, size=len(text)), io.BytesIO(text))
-            for entry in manifest.entries:
-                _add(tar, tree, entry, wanted)
-        packed.flush()
+
+def reduce(archive: str, target: str, known: str) -> None:
+    """Write the package ``archive`` to ``target``, without the files whose contents are ``known`` (see `contents`)."""
+    listed = base64.b64decode(known)
+    prefixes = {listed[at : at + PREFIX] for at in range(0, len(listed), PREFIX)}
+    with open(archive, "rb") as stream:
+        reader = Reader(stream)
+        wanted = {e.path: e for e in reader.manifest.files if bytes.fromhex(e.value)[:PREFIX] not in prefixes}
+        with _packing(target, reader.manifest) as tar:
+            for path, content in reader.files():
+                if path in wanted:
+                    tar.addfile(_member(wanted[path]), content)
+
+
+@contextlib.contextmanager
+def _packing(target: str, manifest: Manifest) -> t.Iterator[tarfile.TarFile]:
+    """A package that begins with the manifest; durable at its end."""
+    with open(target, "wb") as raw:
+        packed = gzip.GzipFile("", "wb", LEVEL, raw, mtime=0)
+        with packed, tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            text = manifest.to_json().encode()
+            first = tarfile.TarInfo(NAME)
+            first.size = len(text)
+            tar.addfile(first, io.BytesIO(text))
+            yield tar
         raw.flush()
         os.fsync(raw.fileno())
 
 
-def _sources(manifest: Manifest, base: Manifest | None) -> dict[str, str]:
-    """Which file of ``base`` has the content of each file that the package leaves out."""
-    known = {entry.value: entry.path for entry in base.files} if base else {}
-    same = {(entry.path, entry.value) for entry in base.files} if base else set()
-    return {
-        entry.path: entry.path if (entry.path, entry.value) in same else known[entry.value]
-        for entry in manifest.files
-        if entry.value in known
-    }
-
-
-def _add(tar: tarfile.TarFile, tree: str, entry: Entry, wanted: set[str]) -> None:
-    if entry.kind == FOLDER:
-        member = _member(entry.path, mode=0o755)
-        member.type = tarfile.DIRTYPE
-        tar.addfile(member)
-    elif entry.kind == LINK:
-        member = _member(entry.path, mode=0o777)
-        member.type = tarfile.SYMTYPE
-        member.linkname = entry.value
-        tar.addfile(member)
-    elif entry.path in wanted:
-        with open(os.path.join(tree, entry.path), "rb") as content:
-            mode = 0o755 if entry.kind == EXECUTABLE else 0o644
-            tar.addfile(_member(entry.path, mode=mode, size=entry.size), content)
-
-
-def _member(name: str, mode: int = 0o644, size: int = 0) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.mode = mode
-    member.size = size
+def _member(entry: Entry) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(entry.path)
+    member.mode = 0o755 if entry.kind == EXECUTABLE else 0o644
+    member.size = entry.size
     return member
 
 
 class Reader:
-    """A package on a host: its manifest, what it takes from its base (path to path there), the files that it brings."""
+    """A package that is read once, from front to end: its manifest, then the files that it brings."""
 
     def __init__(self, content: t.IO[bytes]) -> None:
         try:
@@ -95,9 +82,7 @@ class Reader:
             manifest = self._tar.extractfile(first) if first is not None and first.name == NAME else None
             if manifest is None:
                 raise tarfile.ReadError(f"its first member is not {NAME}")
-            text = manifest.read()
-            self.manifest = Manifest.from_json(text)
-            self.base: dict[str, str] = json.loads(text).get("base", {})
+            self.manifest = Manifest.from_json(manifest.read())
         except (tarfile.TarError, EOFError, gzip.BadGzipFile, OSError) as error:
             raise _bad(error) from error
 

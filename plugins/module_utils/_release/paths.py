@@ -126,18 +126,25 @@ def copy_tree(source: str, parent: int, name: str, owner: Owner) -> None:
             write_file(parent, name, content, owner, owner.file_mode(bool(mode & stat.S_IXUSR)))
 
 
-def own_tree(path: str, owner: Owner) -> None:
-    """Give the folder ``path`` and what is in it to ``owner``; links stay as they are and are not followed."""
-    number = os.open(path, FOLDER_FLAGS)
+def own_tree(parent: int, name: str, owner: Owner) -> None:
+    """Give the folder ``name`` in the open folder ``parent``, and what is in it, to ``owner``.
+
+    Links stay as they are and are not followed; a file with a second name, which may lie anywhere, is left alone.
+    """
+    number = os.open(name, FOLDER_FLAGS, dir_fd=parent)
     try:
-        for name in os.listdir(number):
-            mode = os.stat(name, dir_fd=number, follow_symlinks=False).st_mode
+        for child in os.listdir(number):
+            mode = os.stat(child, dir_fd=number, follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode):
-                own_tree(os.path.join(path, name), owner)
+                own_tree(number, child, owner)
             elif stat.S_ISREG(mode):
-                file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=number)
-                owner.own(file, owner.file_mode(bool(mode & stat.S_IXUSR)))
-                os.close(file)
+                file = os.open(child, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=number)
+                try:
+                    now = os.fstat(file)
+                    if stat.S_ISREG(now.st_mode) and now.st_nlink == 1:
+                        owner.own(file, owner.file_mode(bool(now.st_mode & stat.S_IXUSR)))
+                finally:
+                    os.close(file)
         owner.own(number, owner.folder)
     finally:
         os.close(number)

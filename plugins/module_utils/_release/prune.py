@@ -21,11 +21,16 @@ def kept_anyway(layout: Layout, state: State) -> set[str]:
     return {name for name in (current, state.previous(current)) if name}
 
 
-def superfluous(layout: Layout, state: State, keep: int) -> list[str]:
-    """The releases beyond the ``keep`` youngest, by when they were staged; rejected ones go first."""
-    safe = kept_anyway(layout, state)
+def superfluous(layout: Layout, state: State, keep: int, wanted: str = "") -> list[str]:
+    """The releases beyond the ``keep`` youngest, by when they were staged; rejected ones go first.
+
+    ``wanted`` is a release that stays, and counts, whether it is there already or not.
+    """
+    safe = kept_anyway(layout, state) | {wanted}
     lived = {name: number for number, name in enumerate(state.lived(layout.current_release()))}
     staged = {name: str(read_record(layout, name).get("staged_at", "")) for name in layout.names()}
+    if wanted:
+        staged[wanted] = ""
 
     def age(name: str) -> tuple[bool, bool, str, int]:
         return (name in safe, name not in state.rejected, staged[name], lived.get(name, -1))
@@ -51,8 +56,9 @@ def remove(layout: Layout, name: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.rename(layout.release(name), away)
         remove_tree(away)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(layout.record(name))
+    for path in (layout.record(name), layout.manifest(name)):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def sweep(layout: Layout) -> None:

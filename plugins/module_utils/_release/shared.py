@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import stat
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
@@ -55,10 +56,14 @@ class Furnishing:
         return None
 
     def not_needed(self) -> list[str]:
-        """The shared paths that exist: what the release brings for them is not used."""
+        """The shared paths that have something in them: what the release brings for them is not used."""
         if not os.path.isdir(self.layout.shared):
             return []
-        return [path for path in self.shared if kind_of(self.layout.shared, path) != "missing"]
+        return [
+            path
+            for path in self.shared
+            if kind_of(self.layout.shared, path) != "missing" and not is_empty_folder(self.layout.shared, path)
+        ]
 
     def todo(self, folder: str) -> list[str]:
         """What ``furnish`` would change on the release in ``folder``, in words."""
@@ -86,21 +91,30 @@ class Furnishing:
         """Make shared/``path``: from what the release has there, or an empty folder; whole or not at all."""
         if not os.path.isdir(self.layout.shared):
             os.mkdir(self.layout.shared, 0o755)
-        if kind_of(self.layout.shared, path) != "missing":
-            return
         above, name = os.path.split(path)
         owner = self.writer if path in self.writable else self.owner
-        source = os.path.join(folder, path)
+        brought = kind_of(folder, path)
+        if kind_of(self.layout.shared, path) != "missing":
+            if brought != "folder" or not is_empty_folder(self.layout.shared, path):
+                return
+            owner = self._owner_now(path)
         temporary = TEMPORARY + secrets.token_hex(8)
         with opened(self.layout.shared, above, self.owner) as parent:
-            if kind_of(folder, path) in ("folder", "file"):
-                copy_tree(source, parent, temporary, owner)
+            if brought in ("folder", "file"):
+                copy_tree(os.path.join(folder, path), parent, temporary, owner)
             else:
                 os.mkdir(temporary, 0o700, dir_fd=parent)
                 with opened(self.layout.shared, os.path.join(above, temporary)) as made:
                     owner.own(made, owner.folder)
-            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)  # an empty folder gives way
             os.fsync(parent)
+
+    def _owner_now(self, path: str) -> Owner:
+        """Whose shared/``path`` is, so that it stays theirs when it is seeded."""
+        with opened(self.layout.shared, path) as here:
+            now = os.fstat(here)
+            mode = stat.S_IMODE(now.st_mode)
+            return Owner(now.st_uid, now.st_gid, mode, mode & 0o666)
 
     def _link(self, folder: str, path: str) -> None:
         above, name = os.path.split(path)
@@ -116,28 +130,37 @@ class Furnishing:
             else:
                 os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
 
-    def _place(self, folder: str, path: str) -> tuple[str, str]:
-        """The trusted root and the path below it where a writable path really is."""
+    def place(self, folder: str, path: str) -> tuple[str, str]:
+        """The trusted root, and the path below it, where ``path`` of the release in ``folder`` really is."""
         return (self.layout.shared, path) if self.shared_above(path) else (folder, path)
 
     def _is_writable(self, folder: str, path: str) -> bool:
-        root, path = self._place(folder, path)
+        root, path = self.place(folder, path)
         with contextlib.suppress(FileNotFoundError), opened(root, path) as here:
             now = os.fstat(here)
             return self.writer.uid in (-1, now.st_uid) and self.writer.gid in (-1, now.st_gid)
         return False
 
     def _make_writable(self, folder: str, path: str) -> None:
-        root, path = self._place(folder, path)
-        with opened(root, os.path.dirname(path), self.owner) as parent:
+        root, path = self.place(folder, path)
+        above, name = os.path.split(path)
+        with opened(root, above, self.owner) as parent:
             kind = kind_of(root, path)
             if kind == "missing":
-                os.mkdir(os.path.basename(path), 0o700, dir_fd=parent)
-        if kind == "folder" and root == folder:
-            own_tree(os.path.join(root, path), self.writer)
-            return
+                os.mkdir(name, 0o700, dir_fd=parent)
+            elif kind == "folder" and root == folder:
+                own_tree(parent, name, self.writer)
+                return
         with opened(root, path) as here:
             self.writer.own(here, self.writer.folder)
+
+
+def is_empty_folder(root: str, path: str) -> bool:
+    """Whether ``path`` below ``root`` is a folder with nothing in it."""
+    if kind_of(root, path) != "folder":
+        return False
+    with opened(root, path) as here:
+        return not os.listdir(here)
 
 
 def _target(path: str) -> str:

@@ -24,9 +24,14 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.layout impor
     free_bytes,
     full_disk,
 )
-from ansible_collections.lamp.cluster.plugins.module_utils._release.manifest import EXECUTABLE, FOLDER, LINK, Entry
+from ansible_collections.lamp.cluster.plugins.module_utils._release.manifest import (
+    EXECUTABLE,
+    FOLDER,
+    LINK,
+    Entry,
+    Manifest,
+)
 from ansible_collections.lamp.cluster.plugins.module_utils._release.package import Reader
-from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
 from ansible_collections.lamp.cluster.plugins.module_utils._release.state import write_json
 
@@ -35,22 +40,49 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class BaseDiffers(Exception):
-    """The release that the package builds upon lacks what the package counts on."""
+    """A release on this host lacks what its manifest promises: a full package is needed."""
+
+
+class Base:
+    """A release on this host that unchanged files can be taken from, by content. :raises BaseDiffers: if it has gone"""
+
+    def __init__(self, layout: Layout, name: str) -> None:
+        self.folder = layout.release(name)
+        try:
+            with open(layout.manifest(name), "rb") as stream:
+                self.manifest = Manifest.from_json(stream.read())
+        except (OSError, LampError) as error:
+            raise BaseDiffers(name) from error
+        self.paths = {entry.value: entry.path for entry in self.manifest.files}
+
+    def open(self, value: str) -> t.IO[bytes]:
+        """The file with the SHA-256 ``value``, if nobody changed it meanwhile. :raises BaseDiffers: without one"""
+        try:
+            number = os.open(os.path.join(self.folder, self.paths[value]), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except (OSError, KeyError) as error:
+            raise BaseDiffers(value) from error
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            os.close(number)
+            raise BaseDiffers(value)
+        return os.fdopen(number, "rb")
 
 
 class Staging:
     """One release on its way to its folder."""
 
-    def __init__(self, layout: Layout, name: str, furnishing: Furnishing, owner: Owner, mtime: int) -> None:
+    def __init__(self, layout: Layout, name: str, furnishing: Furnishing, base: Base | None) -> None:
+        """``base`` is the release that the package counts on for the files which it does not bring."""
         self.layout = layout
         self.name = name
         self.furnishing = furnishing
-        self.owner = owner
-        self.times = (mtime, mtime)
+        self.owner = furnishing.owner
+        self.base = base
+        # Of this moment, not of the build: PHP's opcode cache takes a file with an older time for the one it knows.
+        self.times = (int(time.time()),) * 2
         self.folder = layout.release(TEMPORARY + secrets.token_hex(8))
 
-    def run(self, content: t.IO[bytes], base: str | None) -> dict[str, int]:
-        """Stage what ``content`` packs; ``base`` is the release that unchanged files come from.
+    def run(self, content: t.IO[bytes], finish: t.Callable[[str], None]) -> None:
+        """Stage what ``content`` packs; ``finish`` is called with the folder, to add what the package has not.
 
         :raises BaseDiffers: when a full package is needed
         :raises LampError: ``release_disk_full``, ``release_bad_package``, ``release_wrong_package``
@@ -65,9 +97,10 @@ class Staging:
         self._check_room(reader.manifest.size)
         try:
             os.mkdir(self.folder, 0o755)
-            counts = self._fill(reader, base)
+            self._fill(reader)
+            finish(self.folder)
             self.furnishing.furnish(self.folder)
-            self._finish(reader)
+            self._name(reader.manifest)
         except OSError as error:
             self._remove()
             if error.errno in FULL:
@@ -76,7 +109,6 @@ class Staging:
         except BaseException:
             self._remove()
             raise
-        return counts
 
     def _check_room(self, needed: int) -> None:
         if needed > free_bytes(self.layout.releases):
@@ -85,26 +117,22 @@ class Staging:
     def _remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _fill(self, reader: Reader, base: str | None) -> dict[str, int]:
+    def _fill(self, reader: Reader) -> None:
         unused = tuple(path + "/" for path in self.furnishing.not_needed())
         entries = {e.path: e for e in reader.manifest.entries if not (e.path + "/").startswith(unused or "\0")}
         for entry in entries.values():
             if entry.kind == FOLDER:
                 os.mkdir(os.path.join(self.folder, entry.path), self.owner.folder)
         todo = {path: entry for path, entry in entries.items() if entry.is_file}
-        sizes = {entry.path: entry.size for entry in reader.manifest.files}
-        sent = size = 0
         for path, packed in reader.files():
-            sent, size = sent + 1, size + sizes.get(path, 0)
             if path in todo:
                 self._write(todo.pop(path), packed)
-        for path, entry in todo.items():
-            self._copy(entry, base, reader.base.get(path))
+        for entry in todo.values():
+            self._copy(entry)
         for entry in entries.values():
             if entry.kind == LINK:
                 os.symlink(entry.value, os.path.join(self.folder, entry.path))
         self._own_folders(entries.values())
-        return {"files": sent, "bytes": size}
 
     def _write(self, entry: Entry, content: t.IO[bytes]) -> None:
         if not self._copy_verified(entry, content):
@@ -114,17 +142,12 @@ class Staging:
                 "Build it again with lamp.cluster.artifact.",
             )
 
-    def _copy(self, entry: Entry, base: str | None, source: str | None) -> None:
+    def _copy(self, entry: Entry) -> None:
         """Take an unchanged file from the base, which may have been tampered with: the hash must be right."""
-        if base is None or source is None:
+        if self.base is None:
             raise BaseDiffers(entry.path)
-        try:
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-            number = os.open(os.path.join(self.layout.release(base), source), flags)
-        except OSError as error:
-            raise BaseDiffers(entry.path) from error
-        with os.fdopen(number, "rb") as content:
-            if not stat.S_ISREG(os.fstat(number).st_mode) or not self._copy_verified(entry, content):
+        with self.base.open(entry.value) as content:
+            if not self._copy_verified(entry, content):
                 raise BaseDiffers(entry.path)
 
     def _copy_verified(self, entry: Entry, content: t.IO[bytes]) -> bool:
@@ -147,10 +170,10 @@ class Staging:
             self.owner.own(number, self.owner.folder)
             os.close(number)
 
-    def _finish(self, reader: Reader) -> None:
-        """Everything durable, then the record, then the name."""
+    def _name(self, manifest: Manifest) -> None:
+        """Everything durable, then the records, then the name."""
         sync_filesystem(self.folder)
-        manifest = reader.manifest
+        _durable.write(self.layout.manifest(self.name), manifest.to_json())
         record = {"release": self.name, "staged_at": now(), "files": len(manifest.files), "bytes": manifest.size}
         write_json(self.layout.record(self.name), record)
         target = self.layout.release(self.name)

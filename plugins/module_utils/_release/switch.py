@@ -17,14 +17,9 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.state import
 RELOAD_SECONDS = 60
 
 
-def switch(layout: Layout, state: State, name: str, services: list[str]) -> None:
-    """Point ``current`` to the release, in one atomic step.
-
-    The history and the services to reload are written before: after a power failure both are still known.
-    """
-    current = layout.current_release()
-    state.history = [*state.lived(current), name]
-    state.reload = sorted({*state.reload, *services})
+def switch(layout: Layout, state: State, name: str) -> None:
+    """Point ``current`` to the release, in one atomic step. The history is written before."""
+    state.history = [*state.lived(layout.current_release()), name]
     state.save()
     temporary = os.path.join(layout.root, f".current-{secrets.token_hex(8)}")
     os.symlink(os.path.join("releases", name), temporary)

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import base64
 import grp
+import io
 import os
 import pwd
 import time
@@ -14,9 +16,11 @@ import typing as t
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release import prune
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout, check_release_name
+from ansible_collections.lamp.cluster.plugins.module_utils._release.package import contents
 from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner
+from ansible_collections.lamp.cluster.plugins.module_utils._release.rendered import Rendered
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
-from ansible_collections.lamp.cluster.plugins.module_utils._release.stage import Staging
+from ansible_collections.lamp.cluster.plugins.module_utils._release.stage import Base, BaseDiffers, Staging
 from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, exclusive, read_record
 from ansible_collections.lamp.cluster.plugins.module_utils._release.switch import reload_services, switch
 
@@ -63,11 +67,13 @@ class Work:
         for folder in (self.layout.root, self.layout.releases, self.layout.records):
             os.makedirs(folder, mode=0o755, exist_ok=True)
 
+    def find_owner(self, owner: str, group: str) -> Owner:
+        """The owner by the names of a user and a group."""
+        return Owner(_id(owner, pwd.getpwnam, "owner"), _id(group, grp.getgrnam, "group"))
+
     def furnishing(self) -> Furnishing:
         """The shared and writable paths as the options give them."""
-        owner = Owner(
-            _id(self.params["owner"], pwd.getpwnam, "owner"), _id(self.params["group"], grp.getgrnam, "group")
-        )
+        owner = self.find_owner(self.params["owner"], self.params["group"])
         writer = Owner(
             _id(self.params["writable_owner"], pwd.getpwnam, "writable_owner"),
             _id(self.params["writable_group"], grp.getgrnam, "writable_group"),
@@ -79,17 +85,59 @@ class Work:
     def stage(self, name: str) -> Result:
         """Have the release on this host, whole; ``lacking`` tells the controller to bring it first."""
         furnishing = self.furnishing()
+        rendered = Rendered(self.params["rendered"], furnishing, self.find_owner)
+        folder = self.layout.release(name)
         there = self.layout.is_staged(name)
-        todo = furnishing.todo(self.layout.release(name)) if there else [f"stage {name}"]
-        lacking = not there and not self.params["artifact"]
-        if todo and not lacking and not self.check_mode:
+        live = there and self.layout.current_release() == name
+        due = rendered.due(folder)
+        later = [file for file in due if rendered.is_in_use(folder, file, live)]
+        now = [file for file in due if file not in later]
+        removed = [] if there else prune.superfluous(self.layout, self.state, self.params["keep"], name)
+        todo = furnishing.todo(folder) if there else [f"stage {name}"]
+        todo += [f"render {file.dest}" for file in now] + [f"remove {old}" for old in removed]
+        result: Result = {"changed": bool(todo), "staged": True, "todo": todo, "removed": removed}
+        if not there and not (self.params["artifact"] or self.params["package"]):
+            result.update(self._lacking())
+        elif todo and not self.check_mode:
             prune.sweep(self.layout)
             if there:
-                furnishing.furnish(self.layout.release(name))
+                rendered.write(folder, now)
+                furnishing.furnish(folder)
             else:
-                with open(self.params["artifact"], "rb") as content:
-                    Staging(self.layout, name, furnishing, furnishing.owner, int(time.time())).run(content, None)
-        return {"changed": bool(todo), "staged": True, "lacking": lacking, "todo": todo}
+                try:
+                    self._bring(name, furnishing, lambda made: rendered.write(made, now))
+                except BaseDiffers:
+                    return {**result, "lacking": True}
+            for old in removed:
+                prune.remove(self.layout, old)
+        result["switch_due"] = not live or bool(later or self.state.reload)
+        return {**result, "to_render": [file.dest for file in later]}
+
+    def _lacking(self) -> Result:
+        """What the controller needs to know to bring a release: what need not be sent."""
+        base = self._base_name()
+        try:
+            known = contents(Base(self.layout, base).manifest) if base else ""
+        except BaseDiffers:
+            base = known = ""
+        return {"lacking": True, "base": base, "known": known}
+
+    def _base_name(self) -> str:
+        """The release that the next one is taken to differ least from: the live one, else the youngest."""
+        names = [name for name in self.layout.names() if os.path.isfile(self.layout.manifest(name))]
+        current = self.layout.current_release()
+        if current in names:
+            return str(current)
+        return max(names, key=lambda name: str(read_record(self.layout, name).get("staged_at", "")), default="")
+
+    def _bring(self, name: str, furnishing: Furnishing, finish: t.Callable[[str], None]) -> None:
+        base = Base(self.layout, check_release_name(self.params["base"])) if self.params["base"] else None
+        staging = Staging(self.layout, name, furnishing, base)
+        if self.params["package"]:
+            staging.run(io.BytesIO(base64.b64decode(self.params["package"])), finish)
+        else:
+            with open(self.params["artifact"], "rb") as content:
+                staging.run(content, finish)
 
     def activate(self, name: str) -> Result:
         """Make the release the live one; finish a reload that an earlier run left."""
@@ -104,18 +152,34 @@ class Work:
                 f"The release {name} was rolled back on {bad.get('at', '')}: {bad.get('reason', '')}.",
                 "Deploy another one, or insist with force=true.",
             )
-        current = self.layout.current_release()
-        todo = [f"switch from {current or 'nothing'} to {name}"] if current != name else []
-        todo += [f"reload {service}" for service in self.state.reload if current == name]
+        folder, current = self.layout.release(name), self.layout.current_release()
+        rendered = Rendered(self.params["rendered"], self.furnishing(), self.find_owner)
+        due = rendered.due(folder)
+        todo = [f"render {file.dest}" for file in due]
+        todo += [f"switch from {current or 'nothing'} to {name}"] if current != name else []
+        services = sorted({*self.state.reload, *(self.params["services"] if todo else [])})
+        todo += [f"reload {service}" for service in services]
         if todo and not self.check_mode:
+            if services != self.state.reload:  # recorded before anything changes: a run that dies is made up for
+                self.state.reload = services
+                self.state.save()
+            rendered.write(folder, due)
             if current != name:
-                switch(self.layout, self.state, name, self.params["services"])
+                switch(self.layout, self.state, name)
             reload_services(self.state)
         return {"changed": bool(todo), "todo": todo}
 
     def prune(self) -> Result:
         """Remove what ``keep`` leaves over, and what was left by stagings that were killed."""
-        names = prune.superfluous(self.layout, self.state, self.params["keep"])
+        return self._remove(prune.superfluous(self.layout, self.state, self.params["keep"]))
+
+    def absent(self, name: str) -> Result:
+        """Remove the release, unless it is live or the one to go back to."""
+        prune.check_removable(self.layout, self.state, name)
+        there = any(os.path.lexists(path) for path in (self.layout.release(name), self.layout.record(name)))
+        return self._remove([name] if there else [])
+
+    def _remove(self, names: list[str]) -> Result:
         left = self.layout.leftovers()
         if not self.check_mode:
             for name in names:
@@ -138,7 +202,7 @@ class Work:
         wanted = self.params["state"]
         if self.check_mode:
             return self._act(wanted)
-        if wanted == "rejected" or (wanted == "staged" and self.params["artifact"]):
+        if wanted == "rejected" or self.params["artifact"] or self.params["package"]:
             self.make_root()
         if not os.path.isdir(self.layout.records):
             return self._act(wanted)  # there is nothing yet that could be changed, or that another could change
@@ -151,8 +215,13 @@ class Work:
             result = self.prune()
         else:
             name = check_release_name(self.params["release"])
-            action = {"staged": self.stage, "active": self.activate, "rejected": self.reject}[wanted]
-            result = {"release": name, **action(name)}
+            actions = {
+                "staged": self.stage,
+                "active": self.activate,
+                "rejected": self.reject,
+                "absent": self.absent,
+            }
+            result = {"release": name, **actions[wanted](name)}
         todo = result.pop("todo")
         prepared = "".join(f"{self.layout.root}: {line}\n" for line in todo)
         return {**result, **self.facts(), "diff": {"prepared": prepared}}

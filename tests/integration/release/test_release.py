@@ -58,6 +58,7 @@ def test_a_release_is_staged_switched_to_and_removed(source: Path, tmp_path: Pat
         plan = release(root, "staged", "--check", **given)
         assert not (root / "releases" / made["release"]).exists()
         done = release(root, "staged", **given)
+        assert done.pop("sent_bytes") > 0
         assert {**plan, "releases": []} == {**done, "releases": []}
         assert (done["changed"], done["staged"]) == (True, True)
         assert not release(root, "staged", **given)["changed"]
@@ -78,6 +79,26 @@ def test_a_release_is_staged_switched_to_and_removed(source: Path, tmp_path: Pat
     assert release(root, "rejected", release=names[1], reason="broke the cart")["changed"]
     refused = release(root, "active", release=names[1])
     assert (refused["error_code"], "broke the cart" in refused["msg"]) == ("release_rejected", True)
+
+
+def test_a_release_is_removed_by_name_but_not_one_that_is_needed(source: Path, tmp_path: Path) -> None:
+    root, names = tmp_path / "app", []
+    for number in range(3):
+        (source / "public" / "index.php").write_text(f"<?php echo {number};")
+        made = build(source, tmp_path)
+        names.append(made["release"])
+        assert release(root, "staged", release=names[-1], artifact=made["archive"])["changed"]
+        if number < 2:
+            assert release(root, "active", release=names[-1])["changed"]
+    for needed in names[:2]:
+        assert release(root, "absent", release=needed)["error_code"] == "release_in_use"
+    plan = release(root, "absent", "--check", "--diff", release=names[2])
+    assert (root / "releases" / names[2]).exists()
+    done = release(root, "absent", "--diff", release=names[2])
+    assert (plan["removed"], plan["diff"]) == (done["removed"], done["diff"]) == ([names[2]], plan["diff"])
+    assert sorted(entry["release"] for entry in done["releases"]) == sorted(names[:2])
+    assert not list((root / "releases" / ".lamp").glob(f"{names[2]}*"))
+    assert not release(root, "absent", release=names[2])["changed"]
 
 
 def test_the_same_content_is_the_same_release_wherever_it_lies(source: Path, tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files that the controller rendered for this host, such as ``.env``: in the release, or in a path that is shared.
+
+They are compared by reading them; nothing is remembered of them, not even a hash, as they may hold secrets.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import secrets
+import stat
+import typing as t
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import TEMPORARY, relative
+from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner, kind_of, opened
+from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
+
+FindOwner = t.Callable[[str, str], Owner]
+
+
+class File(t.NamedTuple):
+    """One of them: where it goes in the release, what is in it, whose it is."""
+
+    dest: str
+    content: bytes
+    owner: Owner
+
+
+class Rendered:
+    """All of them; ``text`` is what the action plugin made: JSON, contents in base64."""
+
+    def __init__(self, text: str | None, furnishing: Furnishing, find_owner: FindOwner) -> None:
+        self.furnishing = furnishing
+        self.files = [self._file(item, find_owner) for item in json.loads(text or "[]")]
+
+    def _file(self, item: dict[str, str], find_owner: FindOwner) -> File:
+        dest = relative(item["dest"], "templates")
+        for path in self.furnishing.writable:
+            if dest == path or dest.startswith(path + "/"):
+                raise LampError(
+                    "release_template_writable",
+                    f"The template for {dest} would lie in {path}, where the web server could replace it.",
+                    "Give it another place, or take the path out of writable_paths.",
+                )
+        owner = find_owner(item["owner"], item["group"])
+        owner.file = int(item["mode"], 8)
+        return File(dest, base64.b64decode(item["content"]), owner)
+
+    def due(self, folder: str) -> list[File]:
+        """Those that are missing or differ for the release in ``folder``."""
+        return [file for file in self.files if not self._is_right(folder, file)]
+
+    def is_in_use(self, folder: str, file: File, live: bool) -> bool:
+        """Whether the live release may read what is there now: then it is to change with the switch, no sooner."""
+        root, path = self.furnishing.place(folder, file.dest)
+        if root == folder:
+            return live
+        return os.path.isdir(root) and kind_of(root, path) == "file"
+
+    def _is_right(self, folder: str, file: File) -> bool:
+        root, path = self.furnishing.place(folder, file.dest)
+        above, name = os.path.split(path)
+        with contextlib.suppress(FileNotFoundError), opened(root, above) as parent:
+            if not stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+                return False
+            number = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
+            with os.fdopen(number, "rb") as stream:
+                now = os.fstat(number)
+                return (
+                    (now.st_uid, now.st_gid) == (file.owner.uid, file.owner.gid)
+                    and stat.S_IMODE(now.st_mode) == file.owner.file
+                    and now.st_size == len(file.content)
+                    and stream.read() == file.content
+                )
+        return False
+
+    def write(self, folder: str, files: t.Iterable[File]) -> None:
+        """Put ``files`` in their places, each whole at any moment. :raises LampError: ``release_unsafe_path``"""
+        for file in files:
+            root, path = self.furnishing.place(folder, file.dest)
+            if not os.path.isdir(root):
+                os.mkdir(root, 0o755)
+            above, name = os.path.split(path)
+            with opened(root, above, self.furnishing.owner) as parent:
+                kind = kind_of(root, path)
+                if kind not in ("missing", "file"):
+                    raise LampError(
+                        "release_unsafe_path",
+                        f"{os.path.join(root, path)} is a {kind}, where a template is to make a file.",
+                        "Give the template another dest; one in a shared path needs that path in shared_paths.",
+                    )
+                _replace(parent, name, file)
+
+
+def _replace(parent: int, name: str, file: File) -> None:
+    temporary = TEMPORARY + secrets.token_hex(8)
+    number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
+    try:
+        with os.fdopen(number, "wb") as stream:
+            stream.write(file.content)
+            stream.flush()
+            file.owner.own(number, file.owner.file)
+            os.fsync(number)
+        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=parent)
+        raise
+    os.fsync(parent)

@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the controller keeps between deploys: each entry is made whole or not at all, and goes when long unused."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+import typing as t
+
+from ansible_collections.lamp.cluster.plugins.module_utils._release import package
+
+TEMPORARY = ".making-"
+KEPT_SECONDS = 30 * 86400
+
+
+class Cache:
+    """A folder of the user's own. Two runs may make the same entry at once; the first to end wins."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = os.path.abspath(os.path.expanduser(folder))
+        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+
+    def path(self, name: str) -> str:
+        """Where the entry ``name`` is, or would be."""
+        return os.path.join(self.folder, name)
+
+    def made(self, name: str, make: t.Callable[[str], None]) -> str:
+        """The path of the entry ``name``; ``make`` fills the path it is given when there is none yet."""
+        path = self.path(name)
+        if not os.path.exists(path):
+            above = tempfile.mkdtemp(prefix=TEMPORARY, dir=self.folder)
+            try:
+                make(os.path.join(above, "entry"))
+                with contextlib.suppress(OSError):  # there already, by another run
+                    os.rename(os.path.join(above, "entry"), path)
+            finally:
+                shutil.rmtree(above, ignore_errors=True)
+        os.utime(path)
+        return path
+
+    @contextlib.contextmanager
+    def locked(self, name: str) -> t.Iterator[str]:
+        """The folder ``name``, for one run at a time."""
+        path = self.path(name)
+        os.makedirs(path, exist_ok=True)
+        with open(os.path.join(path, "lamp.lock"), "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            os.utime(path)
+            yield path
+
+    def sweep(self) -> None:
+        """Remove what was not used for a month. Nothing that a run of now uses is as old."""
+        with os.scandir(self.folder) as found:
+            for item in found:
+                with contextlib.suppress(FileNotFoundError):
+                    if item.stat(follow_symlinks=False).st_mtime > time.time() - KEPT_SECONDS:
+                        continue
+                    if item.is_dir(follow_symlinks=False):
+                        shutil.rmtree(item.path, ignore_errors=True)
+                    else:
+                        os.unlink(item.path)
+
+
+def reduced(archive: str, known: str) -> str:
+    """The package ``archive`` without the contents that a host knows: made once for all hosts that know the same."""
+    name = os.path.basename(archive).partition(".")[0]
+    digest = hashlib.sha256(known.encode("ascii")).hexdigest()[:16]
+    cache = Cache(os.path.dirname(archive))
+    return cache.made(f"{name}-without-{digest}.tar.gz", lambda target: package.reduce(archive, target, known))

@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Git: a version of a repository as a folder of its committed files, through a copy that the cache keeps."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import tarfile
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.cache import Cache
+from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.tarball import extract
+
+VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+@-]*\Z")
+COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
+ABBREVIATED = re.compile(r"[0-9a-f]{7,64}\Z")
+WANTED = "refs/lamp/wanted"
+SUBMODULE = "160000"
+NOT_THERE = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such remote ref")
+# A repository's files are to be what was committed, whatever filters the user of the controller has set up.
+NO_CONFIGURATION = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_ATTR_NOSYSTEM": "1"}
+
+
+class Repository:
+    """The repository at ``url`` (https, ssh or file)."""
+
+    def __init__(self, url: str, cache: Cache) -> None:
+        self.url = url
+        self.cache = cache
+        self.name = f"git-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
+
+    def commit(self, version: str) -> str:
+        """The commit that a branch, a tag or the (shortened) id of a commit names now.
+
+        :raises LampError: ``artifact_no_version``, ``artifact_git_failed``
+        """
+        if not VERSION.match(version) or ".." in version:
+            raise self._no_version(version)
+        with self.cache.locked(self.name) as mirror:
+            if not os.path.isdir(os.path.join(mirror, "objects")):
+                self._git("init", "--quiet", "--bare", mirror)
+            if COMMIT.match(version) and self._resolve(version):
+                return version  # is known, and can never be another: no need to ask
+            try:
+                self._fetch("--depth=1", f"+{version}:{WANTED}")
+                return self._resolve(WANTED)
+            except GitError as error:
+                if not any(words in str(error) for words in NOT_THERE):
+                    raise
+                if not ABBREVIATED.match(version):
+                    raise self._no_version(version) from error
+            return self._search(version, mirror)
+
+    def _search(self, version: str, mirror: str) -> str:
+        """Look for a commit that the server does not hand out by its (shortened) id: in all that it has."""
+        shallow = os.path.exists(os.path.join(mirror, "shallow"))
+        everything = ["--prune", "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
+        self._fetch(*(["--unshallow"] if shallow else []), *everything)
+        found = self._resolve(version)
+        if not found:
+            raise self._no_version(version)
+        return found
+
+    def export(self, commit: str) -> str:
+        """The committed files as a folder. :raises LampError: ``artifact_submodule``"""
+        return self.cache.made(f"tree-git-{commit}", lambda folder: self._export(commit, folder))
+
+    def _export(self, commit: str, folder: str) -> None:
+        listed = self._git("ls-tree", "-r", "-z", commit).split("\0")
+        submodules = [line.partition("\t")[2] for line in listed if line.startswith(SUBMODULE)]
+        if submodules:
+            raise LampError(
+                "artifact_submodule",
+                f"{self.url} has the submodule {submodules[0]}, whose files are not in it.",
+                "Deploy a folder or a tarball that has them, made by your build.",
+            )
+        archive = f"{folder}.tar"
+        self._git("-c", "core.attributesFile=", "archive", "--format=tar", f"--output={archive}", commit, clean=True)
+        with tarfile.open(archive) as tar:
+            extract(tar, folder)
+        os.unlink(archive)
+
+    def _resolve(self, name: str) -> str:
+        """The commit, if it is here; else nothing."""
+        try:
+            return self._git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
+        except GitError:
+            return ""
+
+    def _fetch(self, *arguments: str) -> None:
+        options = [argument for argument in arguments if argument.startswith("--")]
+        refs = [argument for argument in arguments if not argument.startswith("--")]
+        self._git("fetch", "--quiet", "--force", "--no-tags", *options, "--", self.url, *refs)
+
+    def _git(self, *arguments: str, clean: bool = False) -> str:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_DIR")}
+        for name in ("GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"):  # of a hook that runs the deploy
+            environment.pop(name, None)
+        environment.update({"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "file:https:ssh"})
+        environment.update(NO_CONFIGURATION if clean else {})
+        try:
+            done = subprocess.run(  # noqa: S603 (the version is checked, the URL comes after --)
+                ["git", "-C", self.cache.path(self.name), *arguments],  # noqa: S607 (the user's own git)
+                env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+            )  # fmt: skip
+        except OSError as error:
+            raise GitError(self.url, f"git cannot be run: {error}") from error
+        if done.returncode:
+            raise GitError(self.url, done.stderr.decode("utf-8", "replace").strip())
+        return done.stdout.decode("utf-8", "surrogateescape")
+
+    def _no_version(self, version: str) -> LampError:
+        return LampError(
+            "artifact_no_version",
+            f"{self.url} has no version {version!r}.",
+            "Give a branch, a tag or a commit that was pushed (deploy_source_version in a deploy).",
+        )
+
+
+class GitError(LampError):
+    """Git refused; its own words are in the message."""
+
+    def __init__(self, url: str, said: str) -> None:
+        super().__init__(
+            "artifact_git_failed",
+            f"Git cannot get {url}: {said}",
+            "See that git on the controller reaches it without asking, by a key or a credential helper.",
+        )
+
+
+def address(source: str, version: str) -> str | None:
+    """The repository's address if ``source`` (with a ``version``) is one of Git; else None."""
+    if source.startswith("git+"):
+        return source[len("git+") :]
+    if version and os.path.isdir(source):
+        return f"file://{source}"
+    return None

@@ -1,0 +1,218 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a release can be made of: a folder, a tarball from an address, a version in Git; with build commands."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.artifact import Options, make
+
+from tests.support.modules import run_ansible
+
+SECRET = "hunter2"
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n"
+
+
+@pytest.fixture()
+def cache(tmp_path: Path) -> str:
+    return str(tmp_path / "cache")
+
+
+def refusal(source: str, cache: str, **options: Any) -> LampError:
+    with pytest.raises(LampError) as caught:
+        make(Options(source, cache, **options))
+    return caught.value
+
+
+class Repository:
+    """A Git repository with an identity of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.git("init", "-q", "-b", "main", str(folder))
+
+    def git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com", "-c", "protocol.file.allow=always"]
+        where = [] if arguments[0] == "init" else ["-C", str(self.folder)]
+        command = ["git", *where, *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit(self, files: dict[str, str]) -> str:
+        for name, text in files.items():
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(text)
+        self.git("add", "-A")
+        self.git("commit", "-qm", "change")
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture()
+def repository(tmp_path: Path) -> Repository:
+    made = Repository(tmp_path / "repository")
+    made.commit({"index.php": "one", "bin/run": "run", "tests/t.php": "t", ".gitattributes": "tests export-ignore\n"})
+    (made.folder / "bin" / "run").chmod(0o755)
+    made.commit({"index.php": "two"})
+    made.git("tag", "-a", "v2", "-m", "two")
+    return made
+
+
+def files(tree: str) -> list[str]:
+    return sorted(str(path.relative_to(tree)) for path in Path(tree).rglob("*") if not path.is_dir())
+
+
+def test_a_version_in_git_is_what_was_committed(repository: Repository, cache: str, tmp_path: Path) -> None:
+    (repository.folder / "index.php").write_text("not committed")
+    address = f"git+file://{repository.folder}"
+    made = make(Options(address, cache))
+    assert files(made["tree"]) == [".gitattributes", "bin/run", "index.php"]
+    assert (Path(made["tree"]) / "index.php").read_text() == "two"
+    assert made["commit"] == repository.git("rev-parse", "HEAD")
+    same = tmp_path / "same"
+    subprocess.run(["cp", "-r", made["tree"], str(same)], check=True)
+    assert make(Options(str(same), cache))["release"] == made["release"]
+    ways = ["v2", "main", made["commit"], made["commit"][:9]]
+    assert {make(Options(str(repository.folder), cache, version))["release"] for version in ways} == {made["release"]}
+    first = repository.git("rev-parse", "HEAD~1")
+    assert make(Options(address, cache, first[:8]))["commit"] == first
+
+
+def test_a_branch_is_asked_for_each_time_and_a_commit_once(repository: Repository, cache: str) -> None:
+    address = f"git+file://{repository.folder}"
+    before = make(Options(address, cache, "main"))
+    after = repository.commit({"index.php": "three"})
+    assert make(Options(address, cache, "main"))["commit"] == after
+    repository.folder.rename(repository.folder.with_name("gone"))
+    assert make(Options(address, cache, before["commit"]))["release"] == before["release"]
+    assert refusal(address, cache, version="main").code == "artifact_git_failed"
+
+
+def test_what_git_cannot_give_whole_is_refused_by_name(repository: Repository, cache: str) -> None:
+    source = str(repository.folder)
+    for version in ("v3", "abcdef0", "--upload-pack=touch /tmp/x", "v1..v2"):
+        error = refusal(source, cache, version=version)
+        assert (error.code, version in error.message) == ("artifact_no_version", True)
+    pointed = repository.commit({"logo.png": POINTER})
+    error = refusal(source, cache, version=pointed)
+    assert (error.code, "logo.png" in error.message) == ("artifact_lfs_pointer", True)
+    assert make(Options(source, cache, pointed, exclude=["*.png"]))["files"] == 3
+    repository.git("submodule", "--quiet", "add", source, "lib/other")
+    error = refusal(source, cache, version=repository.commit({}))
+    assert (error.code, "lib/other" in error.message) == ("artifact_submodule", True)
+
+
+def test_sources_that_are_none_and_passwords_in_addresses(cache: str, tmp_path: Path) -> None:
+    assert refusal(str(tmp_path), cache, version="v1").code == "artifact_git_failed"
+    assert refusal("https://example.com/x.tar", cache, version="v1").code == "artifact_no_source"
+    for source in (f"git+https://me:{SECRET}@example.com/x.git", f"https://me:{SECRET}@example.com/x.tar.gz"):
+        error = refusal(source, cache, checksum="00")
+        assert (error.code, SECRET in str(error)) == ("artifact_password_in_url", False)
+
+
+@pytest.fixture()
+def tarball(tmp_path: Path) -> Path:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (tmp_path / "index.php").write_text("one")
+    with tarfile.open(folder / "shop.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "index.php", "index.php")
+    return folder / "shop.tar.gz"
+
+
+@pytest.fixture()
+def served(tarball: Path) -> Iterator[tuple[str, list[str]]]:
+    """The address of the tarball, and what was asked for."""
+    asked: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            asked.append(self.path)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tarball.parent))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/shop.tar.gz", asked
+        server.shutdown()
+
+
+def test_a_tarball_is_fetched_once_and_only_with_its_checksum(
+    served: tuple[str, list[str]], tarball: Path, cache: str
+) -> None:
+    url, asked = served
+    checksum = f"sha256:{hashlib.sha256(tarball.read_bytes()).hexdigest()}"
+    assert refusal(url, cache).code == "artifact_no_checksum"
+    assert asked == []
+    assert refusal(url, cache, checksum="0" * 64).code == "artifact_wrong_checksum"
+    assert refusal(f"{url}x", cache, checksum=checksum).code == "artifact_not_fetched"
+    asked.clear()
+    made = [make(Options(url, cache, checksum=checksum)) for _ in range(2)]
+    assert made[0] == made[1]
+    assert asked == ["/shop.tar.gz"]
+    assert made[0]["release"] == make(Options(str(tarball), cache))["release"]
+
+
+def test_build_commands_run_once_in_a_copy_of_their_own(repository: Repository, cache: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    build = [f"ls -a >> {log}", "mkdir node_modules; touch node_modules/x; tr a-z A-Z < index.php > index.html"]
+    options = Options(str(repository.folder), cache, exclude=["node_modules", "index.php"], build=build)
+    made = make(options)
+    assert files(made["tree"]) == [
+        ".gitattributes",
+        "bin/run",
+        "index.html",
+        "index.php",
+        "node_modules/x",
+        "tests/t.php",
+    ]
+    with tarfile.open(made["archive"]) as tar:
+        names = sorted(tar.getnames())
+    assert names == [".gitattributes", ".lamp-manifest.json", "bin/run", "index.html", "tests/t.php"]
+    assert ".git\n" not in log.read_text()
+    assert not (repository.folder / "index.html").exists()
+    assert make(options) == made
+    assert log.read_text().count("index.php") == 1
+    (repository.folder / "index.php").write_text("three")
+    assert make(options)["release"] != made["release"]
+    assert log.read_text().count("index.php") == 2
+
+
+def test_a_build_that_fails_shows_what_it_said_and_leaves_nothing(repository: Repository, cache: str) -> None:
+    build = ["touch made", "echo compiling; echo 'line 3: no such class' >&2; false; echo not reached"]
+    error = refusal(str(repository.folder), cache, build=build)
+    assert error.code == "artifact_build_failed"
+    assert "compiling\nline 3: no such class" in error.message
+    assert "\nnot reached" not in error.message
+    assert os.listdir(cache) == []
+
+
+def test_the_cache_forgets_what_was_not_used_for_a_month(repository: Repository, cache: str) -> None:
+    repository_folder = str(repository.folder)
+    old = make(Options(repository_folder, cache, "v2"))
+    leftover = Path(cache) / ".making-dead"
+    leftover.mkdir()
+    for path in Path(cache).iterdir():
+        os.utime(path, (0, time.time() - 31 * 86400))
+    new = make(Options(repository_folder, cache, repository.commit({"index.php": "three"})))
+    assert not leftover.exists()
+    assert not Path(old["archive"]).exists()
+    assert Path(new["archive"]).exists()
+    assert make(Options(repository_folder, cache, "v2")) == old
+
+
+def test_the_module_passes_all_its_options_on(repository: Repository, cache: str) -> None:
+    given = {"source": f"git+file://{repository.folder}", "version": "v2", "cache_dir": cache, "build": ["touch built"]}
+    made = run_ansible("localhost", "localhost,", "artifact", {**given, "exclude": ["bin"]}, "-c", "local", "--check")
+    assert files(made["tree"]) == [".gitattributes", "bin/run", "built", "index.php"]
+    assert (made["files"], made["commit"]) == (3, repository.git("rev-parse", "HEAD"))
