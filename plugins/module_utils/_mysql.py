@@ -58,8 +58,16 @@ def where(params: dict[str, t.Any]) -> str:
     return f"{user}@{place}"
 
 
-def connect(params: dict[str, t.Any], *, multi_statements: bool = False, autocommit: bool = False) -> Connection:
+def connect(
+    params: dict[str, t.Any],
+    *,
+    multi_statements: bool = False,
+    autocommit: bool = False,
+    read_timeout: int | None = None,
+) -> Connection:
     """A PyMySQL connection made from a module's ``params`` (see MYSQL_ARGUMENTS), utf8mb4.
+
+    After ``read_timeout`` seconds without an answer to a statement the connection is given up; the server goes on.
 
     :raises LampError: ``mysql_library_missing``, ``mysql_access_denied``, ``mysql_unknown_database``,
         ``mysql_unreachable``, ``mysql_option_file``
@@ -85,6 +93,7 @@ def connect(params: dict[str, t.Any], *, multi_statements: bool = False, autocom
         "database": params["login_db"],
         "read_default_file": params["config_file"],
         "ssl": _tls(params),
+        "read_timeout": read_timeout,
     }
     arguments.update({name: value for name, value in named.items() if value is not None})
     try:
@@ -122,6 +131,13 @@ def connection_error(error: Exception, params: dict[str, t.Any]) -> LampError:
     )
 
 
+def query(connection: Connection, sql: str, values: tuple[t.Any, ...] = ()) -> list[tuple[t.Any, ...]]:
+    """The rows of one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values or None)
+        return list(cursor.fetchall() or ())
+
+
 def quote_identifier(name: str) -> str:
     """``name`` as a quoted SQL identifier; ``database.table`` is quoted part by part by the caller."""
     if not name or "\0" in name:
@@ -150,10 +166,12 @@ class Flavour:
             cursor.execute("SELECT VERSION()")
             text = cursor.fetchone()[0]
             cursor.execute(
-                "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('wsrep_on', 'group_replication_group_name')"
-                " AND Value NOT IN ('', 'OFF')"
+                "SHOW GLOBAL VARIABLES WHERE Variable_name IN"
+                " ('wsrep_on', 'wsrep_provider', 'group_replication_group_name') AND Value NOT IN ('', 'OFF', 'none')"
             )
             found = {name for name, _value in cursor.fetchall()}
         version = tuple(int(part) for part in text.split("-")[0].split("."))
-        cluster = "galera" if "wsrep_on" in found else "group_replication" if found else ""
+        # A MariaDB that is no member of a cluster may have wsrep_on, but then no provider.
+        galera = {"wsrep_on", "wsrep_provider"} <= found
+        cluster = "galera" if galera else "group_replication" if "group_replication_group_name" in found else ""
         return cls("mariadb" if "mariadb" in text.lower() else "mysql", version, cluster)

@@ -93,8 +93,18 @@ options:
     type: list
     elements: str
     default: []
+  allow_unreplicated:
+    description:
+      - On Galera, accept deltas that write rows of MyISAM or another engine that is not replicated. Such rows are on
+        one node alone, without any message. Rows that a procedure writes are not looked for.
+    type: bool
+    default: false
   lock_timeout:
-    description: Seconds to wait for another runner.
+    description:
+      - Seconds to wait for another runner.
+      - A runner that died is forgotten at once where its server sees that its connection ended. Seen from another node
+        of a cluster it is forgotten after 12 seconds without a sign of life, unless it may still run a statement that
+        commits by itself; O(on_unknown) then decides.
     type: float
     default: 30
   lock_wait_timeout:
@@ -192,6 +202,11 @@ unknown:
   returned: when that is why the run failed
   type: list
   elements: dict
+lock_holder:
+  description: Who holds the lock, with database user, host, process and time, as far as this user may see.
+  returned: when another runner holds it
+  type: str
+  sample: shop@10.0.0.5 (connection 12), process 4711 of root on web1, since 2026-03-01 12:00:00 UTC
 error_code:
   description: What failed, such as V(dbdeploy_statement_failed).
   returned: on failure
@@ -204,11 +219,10 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import delta as delta_files
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import folder
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import folder, galera, preflight
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.engine import Engine, Settings, describe
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.lock import NamedLock, RowLock
-from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
 
 
@@ -221,42 +235,36 @@ def files(params: dict[str, t.Any]) -> list[tuple[str, str]]:
     return folder.read(Path(params["src"]), params["encoding"])
 
 
-def prepare(connection: _mysql.Connection, flavour: _mysql.Flavour, params: dict[str, t.Any]) -> None:
-    """Set the session up.
-
-    :raises LampError: ``dbdeploy_node_not_ready`` for a node that is not part of the cluster
-    """
-    wait = max(1, params["lock_wait_timeout"])
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET SESSION lock_wait_timeout = {wait}, innodb_lock_wait_timeout = {wait}")
-        if flavour.cluster != "galera":
-            return
-        cursor.execute("SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_cluster_status')")
-        status = dict(cursor.fetchall())
-        if status.get("wsrep_ready") != "ON" or status.get("wsrep_cluster_status") != "Primary":
-            raise LampError(
-                "dbdeploy_node_not_ready",
-                f"The Galera node at {_mysql.where(params)} is not part of a working cluster ({status}).",
-                "Mend the cluster, or log in to another node.",
-            )
-        cursor.execute("SET SESSION wsrep_sync_wait = 15")
-
-
 def locked(
     params: dict[str, t.Any], connection: _mysql.Connection, flavour: _mysql.Flavour, engine: Engine
 ) -> dict[str, t.Any]:
     """Carry the run out under the lock that excludes on this kind of server."""
+
+    def connect(**options: t.Any) -> _mysql.Connection:
+        return _mysql.connect(params, autocommit=True, **options)
+
     lock: NamedLock | RowLock
     if flavour.cluster:
-        lock = RowLock(lambda: _mysql.connect(params, autocommit=True), f"{params['changelog_table']}_lock")
+        undecided = params["on_unknown"] == "fail"
+        lock = RowLock(connection, connect, params["changelog_table"], flavour.cluster, heed_running=undecided)
     else:
-        lock = NamedLock(connection, f"lamp.dbdeploy.{params['login_db']}.{params['changelog_table']}"[:64])
+        lock = NamedLock(connection, params["changelog_table"])
     lock.take(params["lock_timeout"])
     try:
         return engine.carry_out(lock)
     finally:
-        if connection.open:
-            lock.free()
+        lock.free()
+
+
+def look_ahead(module: AnsibleModule, connection: _mysql.Connection, engine: Engine) -> None:
+    """Refuse, or warn of, what the statements would do on Galera."""
+    state = module.params["state"]
+    parts = {"applied": "statements", "undone": "undo"}
+    todo = [(delta.name, getattr(delta, parts[state])) for delta in engine.todo()] if state in parts else []
+    if not module.params["allow_unreplicated"]:
+        galera.refuse_unreplicated(connection, todo)
+    for warning in galera.warnings(connection, todo):
+        module.warn(warning)
 
 
 def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
@@ -266,9 +274,11 @@ def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
     connection = _mysql.connect(params)
     try:
         flavour = _mysql.Flavour.of(connection)
-        prepare(connection, flavour, params)
+        preflight.prepare(connection, flavour, params["lock_wait_timeout"], _mysql.where(params))
         engine = Engine(Changelog(connection, params["changelog_table"], params["delta_set"]), deltas, Settings(params))
         engine.check()
+        if flavour.cluster == "galera":
+            look_ahead(module, connection, engine)
         plan = {**engine.plan(), "ignored_files": ignored, "diff": {"prepared": describe(engine)}}
         if module.check_mode or not (plan["changed"] or params["accept_changed"]):
             return plan
@@ -302,6 +312,7 @@ def main() -> None:
             "on_unknown": {"type": "str", "choices": ["fail", "retry", "skip"], "default": "fail"},
             "session_table": {"type": "str", "default": ""},
             "drop_tags": {"type": "list", "elements": "str", "default": []},
+            "allow_unreplicated": {"type": "bool", "default": False},
             "lock_timeout": {"type": "float", "default": 30},
             "lock_wait_timeout": {"type": "int", "default": 60},
         },

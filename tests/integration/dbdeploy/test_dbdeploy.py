@@ -5,56 +5,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.modules import COLLECTIONS, ModuleResult, run_module
+from tests.support.deltas import TABLE, Folder, answer, names
 from tests.support.servers.base import wait_until
 from tests.support.servers.mariadb import MariaDB
-
-TABLE = "CREATE TABLE item (id INT PRIMARY KEY, name VARCHAR(20)) ENGINE=InnoDB;\n"
-
-
-class Folder:
-    """A folder of deltas and the database that they are for."""
-
-    def __init__(self, path: Path, server: MariaDB, database: str) -> None:
-        self.path = path
-        self.server = server
-        self.database = database
-
-    def write(self, **deltas: str) -> None:
-        """``_1_x="…"`` writes ``1_x.sql``."""
-        for name, text in deltas.items():
-            (self.path / f"{name.lstrip('_')}.sql").write_text(text)
-
-    def arguments(self, **options: Any) -> dict[str, Any]:
-        return {"src": str(self.path), "login_db": self.database, **self.server.login, **options}
-
-    def run(self, *, check: bool = False, diff: bool = False, **options: Any) -> ModuleResult:
-        return run_module("dbdeploy", self.arguments(**options), check=check, diff=diff)
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        return self.server.query(sql, database=self.database)
-
-    def applied(self) -> list[int]:
-        return [row[0] for row in self.rows("SELECT change_number FROM changelog ORDER BY 1")]
 
 
 @pytest.fixture()
 def deltas(tmp_path: Path, mariadb: MariaDB, database: str) -> Folder:
     return Folder(tmp_path, mariadb, database)
-
-
-def names(deltas: list[dict[str, Any]]) -> list[str]:
-    return [delta["name"] for delta in deltas]
 
 
 def test_the_plan_is_what_the_run_does_and_a_second_run_does_nothing(deltas: Folder) -> None:
@@ -117,13 +82,7 @@ def test_a_runner_that_is_killed_is_continued_or_says_what_nobody_knows(
         assert not deltas.run(to=1).get("failed")
         deltas.write(_2_cut=f"{kill_in};")
         holder.query("SELECT * FROM item")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ansible_collections.lamp.cluster.plugins.modules.dbdeploy"],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=COLLECTIONS, start_new_session=True,
-    )  # fmt: skip
-    assert process.stdin
-    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": deltas.arguments()}).encode())
-    process.stdin.close()
+    process = deltas.start()
     running = (
         f"SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE '{kill_in[:12]}%%' AND DB = '{deltas.database}'"
     )
@@ -269,19 +228,8 @@ def test_a_runner_that_waited_does_not_repeat_what_the_other_one_did(deltas: Fol
     deltas.write(_1_item=TABLE)
     deltas.run()
     deltas.write(_2_row="INSERT INTO item VALUES (1, 'a');\nDO SLEEP(1);\nINSERT INTO item VALUES (2, 'b');")
-    runners = [
-        subprocess.Popen(
-            [sys.executable, "-m", "ansible_collections.lamp.cluster.plugins.modules.dbdeploy"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=COLLECTIONS,
-        )
-        for _ in range(2)
-    ]  # fmt: skip
-    arguments = json.dumps({"ANSIBLE_MODULE_ARGS": deltas.arguments()}).encode()
-    for runner in runners:
-        assert runner.stdin
-        runner.stdin.write(arguments)
-        runner.stdin.close()
-    results = [json.loads(runner.stdout.read()) for runner in runners if runner.stdout]
+    runners = [deltas.start() for _ in range(2)]
+    results = [answer(runner) for runner in runners]
     assert sorted(len(result["applied"]) for result in results) == [0, 1]
     assert deltas.rows("SELECT id FROM item") == [(1,), (2,)]
 
