@@ -38,6 +38,86 @@ def refusal(source: str, cache: str, **options: Any) -> LampError:
     return caught.value
 
 
+@pytest.fixture()
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    (folder / "public" / "uploads").mkdir(parents=True)
+    (folder / "public" / "index.php").write_text("<?php echo 1;")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_text("not for the web")
+    return folder
+
+
+def test_the_same_content_is_the_same_release_wherever_it_lies(source: Path, tmp_path: Path, cache: str) -> None:
+    first = make(Options(str(source), cache))
+    moved = source.rename(tmp_path / "elsewhere")
+    os.utime(moved / "public" / "index.php", (1, 1))
+    (moved / ".git" / "config").write_text("changed")
+    tarball = tmp_path / "shop.tar.gz"
+    subprocess.run(["tar", "-czf", str(tarball), "--exclude=.git", "-C", str(moved), "."], check=True)
+    assert (
+        make(Options(str(moved), cache))["release"] == make(Options(str(tarball), cache))["release"] == first["release"]
+    )
+    (moved / "public" / "index.php").chmod(0o755)
+    assert make(Options(str(moved), cache))["release"] != first["release"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "named"),
+    [
+        (lambda folder: (folder / "out").symlink_to("/etc/passwd"), "artifact_unsafe_entry", "out"),
+        (lambda folder: (folder / "out").symlink_to("../../x"), "artifact_unsafe_entry", "out"),
+        (lambda folder: os.mkfifo(folder / "pipe"), "artifact_unsafe_entry", "pipe"),
+        (
+            lambda folder: (folder / ".lamp.yml").write_text("drop_session: true"),
+            "artifact_bad_metadata",
+            "drop_session",
+        ),
+    ],
+)
+def test_what_no_release_may_hold_is_refused_by_name(
+    source: Path, cache: str, spoil: Any, code: str, named: str
+) -> None:
+    spoil(source)
+    error = refusal(str(source), cache)
+    assert (error.code, named in error.message) == (code, True)
+
+
+def test_a_tag_in_the_release_is_read_and_sources_are_checked(source: Path, tmp_path: Path, cache: str) -> None:
+    (source / ".lamp.yml").write_text("drop_sessions: true\n")
+    assert make(Options(str(source), cache))["drop_sessions"] is True
+    assert refusal(str(tmp_path / "nowhere"), cache).code == "artifact_no_source"
+    junk = tmp_path / "junk.tar"
+    junk.write_text("no tarball")
+    assert refusal(str(junk), cache).code == "artifact_bad_tarball"
+    assert refusal(str(junk), cache, checksum="sha256:00").code == "artifact_wrong_checksum"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("/etc/cron.d/evil", b"0"), ("../evil", b"0"), ("a/../../evil", b"0"), ("null", b"3")]
+)
+def test_a_tarball_cannot_write_outside_of_itself(tmp_path: Path, cache: str, name: str, kind: bytes) -> None:
+    tarball = tmp_path / "evil.tar"
+    with tarfile.open(tarball, "w") as tar:
+        member = tarfile.TarInfo(name)
+        member.type = kind
+        tar.addfile(member)
+    assert refusal(str(tarball), cache).code == "artifact_unsafe_entry"
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_tarball_cannot_write_through_its_own_link(tmp_path: Path, cache: str) -> None:
+    tarball, outside = tmp_path / "evil.tar", tmp_path / "outside"
+    outside.mkdir()
+    with tarfile.open(tarball, "w") as tar:
+        link = tarfile.TarInfo("way")
+        link.type, link.linkname = tarfile.SYMTYPE, str(outside)
+        tar.addfile(link)
+        tar.addfile(tarfile.TarInfo("way/evil"))
+    assert refusal(str(tarball), cache).code
+    assert list(outside.iterdir()) == []
+
+
 class Repository:
     """A Git repository with an identity of its own."""
 

@@ -10,23 +10,14 @@ import fcntl
 import json
 import os
 import subprocess
-import sys
-import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.modules import run_ansible
+from tests.integration.release.support import ansible, built, on_host, release
 from tests.support.servers.base import wait_until
-
-
-def ansible(module: str, arguments: dict[str, Any], *options: str) -> dict[str, Any]:
-    """The result of one module on localhost."""
-    interpreter = f"ansible_python_interpreter={sys.executable}"
-    return run_ansible("localhost", "localhost,", module, arguments, "-c", "local", "-e", interpreter, *options)
 
 
 @pytest.fixture()
@@ -40,169 +31,116 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def build(source: Path, tmp_path: Path, **options: Any) -> dict[str, Any]:
-    return ansible("artifact", {"source": str(source), "cache_dir": str(tmp_path / "cache"), **options})
-
-
-def release(root: Path, state: str, *options: str, **arguments: Any) -> dict[str, Any]:
-    owners = {"writable_owner": "root", "writable_group": "root"}
-    return ansible("release", {"path": str(root), "state": state, **owners, **arguments}, *options)
-
-
 def test_a_release_is_staged_switched_to_and_removed(source: Path, tmp_path: Path) -> None:
     root, names = tmp_path / "app", []
-    for number in range(3):
+    for number in range(2):
         (source / "public" / "index.php").write_text(f"<?php echo {number};")
-        made = build(source, tmp_path)
-        given = {"release": made["release"], "artifact": made["archive"], "shared_paths": ["public/uploads"]}
+        given = {**built(source), "shared_paths": ["public/uploads"]}
         plan = release(root, "staged", "--check", **given)
-        assert not (root / "releases" / made["release"]).exists()
+        assert not (root / "releases" / given["release"]).exists()
         done = release(root, "staged", **given)
         assert done.pop("sent_bytes") > 0
         assert {**plan, "releases": []} == {**done, "releases": []}
         assert (done["changed"], done["staged"]) == (True, True)
         assert not release(root, "staged", **given)["changed"]
-        plan = release(root, "active", "--check", release=made["release"])
-        switched = release(root, "active", release=made["release"])
+        plan = release(root, "active", "--check", release=given["release"])
+        switched = release(root, "active", release=given["release"])
         assert plan["changed"] and switched["changed"]
-        assert not release(root, "active", release=made["release"])["changed"]
-        names.append(made["release"])
+        assert not release(root, "active", release=given["release"])["changed"]
+        names.append(given["release"])
         assert (root / "current" / "public" / "index.php").read_text() == f"<?php echo {number};"
     assert not (root / "current" / ".git").exists()
     (root / "current" / "public" / "uploads" / "kept").touch()
     assert (root / "shared" / "public" / "uploads" / "kept").exists()
-    assert (switched["current"], switched["previous"]) == (names[2], names[1])
-    plan = release(root, "pruned", "--check", keep=1)
-    done = release(root, "pruned", keep=1)
+    assert (switched["current"], switched["previous"]) == (names[1], names[0])
+
+
+def staged_and_live(source: Path, root: Path, count: int) -> list[str]:
+    """The names of releases that were live one after the other."""
+    names = []
+    for number in range(count):
+        (source / "public" / "index.php").write_text(f"<?php echo {number};")
+        given = built(source)
+        names.append(given["release"])
+        assert on_host(root, "staged", **given)["changed"]
+        assert on_host(root, "active", release=names[-1])["changed"]
+    return names
+
+
+def test_old_releases_go_and_a_rejected_one_does_not_come_back(source: Path, tmp_path: Path) -> None:
+    root = tmp_path / "app"
+    names = staged_and_live(source, root, 3)
+    plan = on_host(root, "pruned", keep=1, check=True)
+    done = on_host(root, "pruned", keep=1)
     assert plan["removed"] == done["removed"] == [names[0]]
-    assert not release(root, "pruned", keep=1)["changed"]
-    assert release(root, "rejected", release=names[1], reason="broke the cart")["changed"]
-    refused = release(root, "active", release=names[1])
+    assert not on_host(root, "pruned", keep=1)["changed"]
+    assert on_host(root, "rejected", release=names[1], reason="broke the cart")["changed"]
+    refused = on_host(root, "active", release=names[1])
     assert (refused["error_code"], "broke the cart" in refused["msg"]) == ("release_rejected", True)
 
 
+def test_staging_makes_room_by_the_same_rule(source: Path, tmp_path: Path) -> None:
+    root = tmp_path / "app"
+    names = staged_and_live(source, root, 3)
+    (source / "public" / "index.php").write_text("<?php echo 'new';")
+    given = {**built(source), "keep": 3}
+    plan = on_host(root, "staged", check=True, **given)
+    done = on_host(root, "staged", **given)
+    assert plan["removed"] == done["removed"] == [names[0]]
+    assert {entry["release"] for entry in done["releases"]} == {*names[1:], given["release"]}
+    assert not on_host(root, "staged", **given)["changed"]
+
+
 def test_a_release_is_removed_by_name_but_not_one_that_is_needed(source: Path, tmp_path: Path) -> None:
-    root, names = tmp_path / "app", []
-    for number in range(3):
-        (source / "public" / "index.php").write_text(f"<?php echo {number};")
-        made = build(source, tmp_path)
-        names.append(made["release"])
-        assert release(root, "staged", release=names[-1], artifact=made["archive"])["changed"]
-        if number < 2:
-            assert release(root, "active", release=names[-1])["changed"]
+    root = tmp_path / "app"
+    names = staged_and_live(source, root, 2)
+    (source / "public" / "index.php").write_text("<?php echo 'new';")
+    given = built(source)
+    assert on_host(root, "staged", **given)["changed"]
+    names.append(given["release"])
     for needed in names[:2]:
-        assert release(root, "absent", release=needed)["error_code"] == "release_in_use"
-    plan = release(root, "absent", "--check", "--diff", release=names[2])
+        assert on_host(root, "absent", release=needed)["error_code"] == "release_in_use"
+    plan = on_host(root, "absent", release=names[2], check=True, diff=True)
     assert (root / "releases" / names[2]).exists()
-    done = release(root, "absent", "--diff", release=names[2])
+    done = on_host(root, "absent", release=names[2], diff=True)
     assert (plan["removed"], plan["diff"]) == (done["removed"], done["diff"]) == ([names[2]], plan["diff"])
     assert sorted(entry["release"] for entry in done["releases"]) == sorted(names[:2])
     assert not list((root / "releases" / ".lamp").glob(f"{names[2]}*"))
-    assert not release(root, "absent", release=names[2])["changed"]
-
-
-def test_the_same_content_is_the_same_release_wherever_it_lies(source: Path, tmp_path: Path) -> None:
-    first = build(source, tmp_path)
-    moved = source.rename(tmp_path / "elsewhere")
-    os.utime(moved / "public" / "index.php", (1, 1))
-    (moved / ".git" / "config").write_text("changed")
-    tarball = tmp_path / "shop.tar.gz"
-    subprocess.run(["tar", "-czf", str(tarball), "--exclude=.git", "-C", str(moved), "."], check=True)
-    assert build(moved, tmp_path)["release"] == build(tarball, tmp_path)["release"] == first["release"]
-    (moved / "public" / "index.php").chmod(0o755)
-    assert build(moved, tmp_path)["release"] != first["release"]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "code", "named"),
-    [
-        (lambda folder: (folder / "out").symlink_to("/etc/passwd"), "artifact_unsafe_entry", "out"),
-        (lambda folder: (folder / "out").symlink_to("../../x"), "artifact_unsafe_entry", "out"),
-        (lambda folder: os.mkfifo(folder / "pipe"), "artifact_unsafe_entry", "pipe"),
-        (
-            lambda folder: (folder / ".lamp.yml").write_text("drop_session: true"),
-            "artifact_bad_metadata",
-            "drop_session",
-        ),
-    ],
-)
-def test_what_no_release_may_hold_is_refused_by_name(
-    source: Path, tmp_path: Path, spoil: Any, code: str, named: str
-) -> None:
-    spoil(source)
-    result = build(source, tmp_path)
-    assert result["error_code"] == code
-    assert named in result["msg"]
-
-
-def test_a_tag_in_the_release_is_read_and_sources_are_checked(source: Path, tmp_path: Path) -> None:
-    (source / ".lamp.yml").write_text("drop_sessions: true\n")
-    assert build(source, tmp_path)["drop_sessions"] is True
-    assert build(tmp_path / "nowhere", tmp_path)["error_code"] == "artifact_no_source"
-    junk = tmp_path / "junk.tar"
-    junk.write_text("no tarball")
-    assert build(junk, tmp_path)["error_code"] == "artifact_bad_tarball"
-    assert build(junk, tmp_path, checksum="sha256:00")["error_code"] == "artifact_wrong_checksum"
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"), [("/etc/cron.d/evil", b"0"), ("../evil", b"0"), ("a/../../evil", b"0"), ("null", b"3")]
-)
-def test_a_tarball_cannot_write_outside_of_itself(tmp_path: Path, name: str, kind: bytes) -> None:
-    tarball = tmp_path / "evil.tar"
-    with tarfile.open(tarball, "w") as tar:
-        member = tarfile.TarInfo(name)
-        member.type = kind
-        tar.addfile(member)
-    result = build(tarball, tmp_path)
-    assert result["error_code"] == "artifact_unsafe_entry"
-    assert not (tmp_path / "evil").exists()
-
-
-def test_a_tarball_cannot_write_through_its_own_link(tmp_path: Path) -> None:
-    tarball, outside = tmp_path / "evil.tar", tmp_path / "outside"
-    outside.mkdir()
-    with tarfile.open(tarball, "w") as tar:
-        link = tarfile.TarInfo("way")
-        link.type, link.linkname = tarfile.SYMTYPE, str(outside)
-        tar.addfile(link)
-        tar.addfile(tarfile.TarInfo("way/evil"))
-    assert "error_code" in build(tarball, tmp_path)
-    assert list(outside.iterdir()) == []
+    assert not on_host(root, "absent", release=names[2])["changed"]
 
 
 def test_a_missing_release_and_a_real_folder_are_refused(source: Path, tmp_path: Path) -> None:
     root = tmp_path / "app"
-    assert release(root, "active", release="0123456789abcdef")["error_code"] == "release_not_staged"
+    assert on_host(root, "active", release="0123456789abcdef")["error_code"] == "release_not_staged"
     assert release(root, "staged", release="0123456789abcdef")["error_code"] == "release_no_artifact"
     (root / "current").mkdir(parents=True)
-    assert release(root, "pruned")["error_code"] == "release_current_not_link"
+    assert on_host(root, "pruned")["error_code"] == "release_current_not_link"
 
 
 def test_a_half_staged_release_is_not_taken_for_whole(source: Path, tmp_path: Path) -> None:
-    made = build(source, tmp_path)
+    made = built(source)
     root = tmp_path / "app"
     half = root / "releases" / made["release"]
     half.mkdir(parents=True)
     (half / "junk").touch()
-    assert release(root, "active", release=made["release"])["error_code"] == "release_not_staged"
-    assert release(root, "staged", release=made["release"], artifact=made["archive"])["changed"]
+    assert on_host(root, "active", release=made["release"])["error_code"] == "release_not_staged"
+    assert on_host(root, "staged", **made)["changed"]
     assert not (half / "junk").exists()
 
 
 def test_what_killed_stagings_left_is_swept(source: Path, tmp_path: Path) -> None:
-    root, made = tmp_path / "app", build(source, tmp_path)
-    assert release(root, "staged", release=made["release"], artifact=made["archive"])["changed"]
+    root, made = tmp_path / "app", built(source)
+    assert on_host(root, "staged", **made)["changed"]
     left = [root / "releases" / ".staging-dead", root / "releases" / ".lamp" / ".writing-state.json-dead"]
     left[0].mkdir()
     left[1].touch()
-    plan = release(root, "pruned", "--check", "--diff")
+    plan = on_host(root, "pruned", check=True, diff=True)
     assert all(path.exists() for path in left)
-    done = release(root, "pruned", "--diff")
+    done = on_host(root, "pruned", diff=True)
     assert plan["diff"] == done["diff"]
     assert all(str(path) in done["diff"]["prepared"] for path in left)
     assert not any(path.exists() for path in left)
-    assert not release(root, "pruned")["changed"]
+    assert not on_host(root, "pruned")["changed"]
 
 
 @pytest.fixture()
@@ -227,17 +165,17 @@ def everything(folder: Path) -> list[str]:
 def test_a_full_disk_is_named_and_nothing_is_left(
     source: Path, tmp_path: Path, small_disk: Path, files: int, size: int
 ) -> None:
-    made, root = build(source, tmp_path), small_disk / "app"
-    assert release(root, "staged", release=made["release"], artifact=made["archive"])["changed"]
+    made, root = built(source), small_disk / "app"
+    assert on_host(root, "staged", **made)["changed"]
     before = everything(small_disk)
     for number in range(files):
         (source / f"big{number}").write_bytes(os.urandom(size))
-    bigger = build(source, tmp_path)
-    result = release(root, "staged", release=bigger["release"], artifact=bigger["archive"])
+    bigger = built(source)
+    result = on_host(root, "staged", **bigger)
     assert result["error_code"] == "release_disk_full"
     assert str(root) in result["msg"]
     assert everything(small_disk) == before
-    assert release(root, "active", release=made["release"])["changed"]
+    assert on_host(root, "active", release=made["release"])["changed"]
 
 
 def opened_elsewhere(path: str) -> bool:
@@ -250,12 +188,12 @@ def opened_elsewhere(path: str) -> bool:
 
 
 def test_two_at_once_wait_for_each_other(source: Path, tmp_path: Path) -> None:
-    made, root = build(source, tmp_path), tmp_path / "app"
-    given = {"release": made["release"], "artifact": made["archive"]}
-    assert release(root, "staged", **given)["changed"]
+    made, root = built(source), tmp_path / "app"
+    given = made
+    assert on_host(root, "staged", **given)["changed"]
     with open(root / "releases" / ".lamp" / "lock", "w") as lock, ThreadPoolExecutor(2) as pool:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        waiting = pool.submit(release, root, "active", release=made["release"])
+        waiting = pool.submit(on_host, root, "active", release=made["release"])
         wait_until(lambda: opened_elsewhere(lock.name), "the second run at the lock")
         (root / "releases" / ".lamp" / "state.json").write_text(
             json.dumps({"schema": 1, "history": [], "rejected": {made["release"]: {"reason": "bad", "at": "now"}}})
