@@ -41,12 +41,15 @@ class CouchDb(Server):
 
     def prepare(self) -> None:
         install()
+        # Its option --log-file leaves a log.txt in the current folder all the same.
+        settings = {"log": {"file": str(self.folder / "pouchdb.log"), "level": "error"}}
+        (self.folder / "config.json").write_text(json.dumps(settings))
 
     def command(self) -> list[str]:
         return [
             str(FOLDER / "node_modules" / ".bin" / "pouchdb-server"), "--in-memory", "--no-stdout-logs", "--no-color",
             "--host", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder),
-            "--config", str(self.folder / "config.json"), "--log-file", str(self.folder / "pouchdb.log"),
+            "--config", str(self.folder / "config.json"),
         ]  # fmt: skip
 
     @property

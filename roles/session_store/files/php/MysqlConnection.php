@@ -11,40 +11,75 @@ use PDO;
 use PDOException;
 use PDOStatement;
 
+/**
+ * One connection serves a whole request. It goes to the first server of the list that can be reached and takes writes:
+ * any node of a Galera cluster, the primary of a replication. Statements are such that sending them twice does no harm.
+ */
 final class MysqlConnection
 {
-    /** Errors after which another connection may help: gone away, lost, no server, node not ready (Galera), read-only, killed. */
-    private const LOST = [2002, 2003, 2006, 2013, 1047, 1053, 1290, 1836, 1927];
+    /** The connection is gone: another one may help. */
+    private const LOST = [2002, 2003, 2006, 2013, 1927];
 
-    /** Errors after which the same statement may be sent again: nothing of it took effect. */
+    /** The server is not fit for work: no node of a cluster, shutting down, read-only, full. */
+    private const UNFIT = [1040, 1047, 1053, 1290, 1836];
+
+    /** Nothing of the statement took effect, and the next try may succeed. */
     private const AGAIN = [1205, 1213];
+
+    private const TRIES = 4;
 
     private ?PDO $pdo = null;
 
+    /** The server's number in the list. */
+    private int $server = 0;
+
+    /** Only a server that takes no writes could be reached. */
+    private bool $readOnly = false;
+
+    private readonly Servers $servers;
+
+    private readonly int $readTimeout;
+
     /** @param array{servers: list<array{host?: string, port?: int, socket?: string}>, database: string,
-     *               user: string, password: string, connect_timeout?: int} $settings */
+     *               user: string, password: string, connect_timeout?: int, read_timeout?: int, lock_timeout?: int,
+     *               ca_cert?: string, state_folder?: string, retry_after?: int} $settings */
     public function __construct(private readonly array $settings)
     {
+        $this->servers = new Servers(
+            $settings['servers'],
+            $settings['state_folder'] ?? '',
+            $settings['retry_after'] ?? 10,
+        );
+        $this->readTimeout = ($settings['read_timeout'] ?? 10) + ($settings['lock_timeout'] ?? 10);
     }
 
     /**
-     * Run one statement with its values; tried once more when the connection was lost or a lock was not to be had.
+     * Run one statement with its values; tried again where that may help.
      *
      * @param list<mixed> $values
-     * @throws PDOException when it failed twice
+     * @throws PDOException
      */
     public function run(string $sql, array $values): PDOStatement
     {
-        try {
-            return $this->send($sql, $values);
-        } catch (PDOException $problem) {
-            $number = (int) ($problem->errorInfo[1] ?? $problem->getCode());
-            if (in_array($number, self::LOST, true)) {
+        for ($try = 1; ; ++$try) {
+            $pdo = $this->pdo ??= $this->connect();
+            if ($this->readOnly && !str_starts_with($sql, 'SELECT')) {
                 $this->pdo = null;
-            } elseif (!in_array($number, self::AGAIN, true) || $this->pdo?->inTransaction()) {
-                throw $problem;
+                $pdo = $this->pdo = $this->connect();
+                if ($this->readOnly) {
+                    throw new PDOException('no server takes writes');
+                }
             }
-            return $this->send($sql, $values);
+            $begin = microtime(true);
+            try {
+                $statement = $pdo->prepare($sql);
+                $statement->execute($values);
+                return $statement;
+            } catch (PDOException $problem) {
+                if ($try >= self::TRIES || !$this->mayTryAgain($problem, microtime(true) - $begin)) {
+                    throw $problem;
+                }
+            }
         }
     }
 
@@ -63,39 +98,81 @@ final class MysqlConnection
         }
     }
 
-    /** @param list<mixed> $values */
-    private function send(string $sql, array $values): PDOStatement
+    private function mayTryAgain(PDOException $problem, float $seconds): bool
     {
-        $this->pdo ??= $this->connect();
-        $statement = $this->pdo->prepare($sql);
-        $statement->execute($values);
-        return $statement;
+        $number = (int) ($problem->errorInfo[1] ?? 0);
+        if (in_array($number, self::LOST, true)) {
+            // A connection that broke is made again; a server that was silent for so long is left alone.
+            if ($seconds >= $this->readTimeout) {
+                $this->servers->failed($this->server);
+            }
+            $this->pdo = null;
+            return true;
+        }
+        if (in_array($number, self::UNFIT, true)) {
+            $this->servers->failed($this->server);
+            $this->pdo = null;
+            return $this->servers->count() > 1;
+        }
+        return in_array($number, self::AGAIN, true) && !$this->pdo?->inTransaction();
     }
 
+    /** @throws PDOException what the last server said, when none could be reached */
     private function connect(): PDO
     {
         $last = new PDOException('no server is configured');
-        foreach ($this->settings['servers'] as $server) {
-            $place = isset($server['socket'])
-                ? 'unix_socket=' . $server['socket']
-                : sprintf('host=%s;port=%d', $server['host'] ?? 'localhost', $server['port'] ?? 3306);
+        $reader = null;
+        $this->readOnly = false;
+        foreach ($this->servers->inOrder() as $number => $server) {
             try {
-                return new PDO(
-                    "mysql:$place;dbname={$this->settings['database']};charset=utf8mb4",
-                    $this->settings['user'],
-                    $this->settings['password'],
-                    [
-                        PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION,
-                        PDO::ATTR_EMULATE_PREPARES => false,
-                        // a value that does not fit is an error, never cut off
-                        PDO::MYSQL_ATTR_INIT_COMMAND => "SET SESSION sql_mode = 'STRICT_ALL_TABLES'",
-                        PDO::ATTR_TIMEOUT => $this->settings['connect_timeout'] ?? 2,
-                    ],
-                );
+                $pdo = $this->open($server);
+                if ($this->servers->count() === 1 || !$pdo->query('SELECT @@global.read_only')->fetchColumn()) {
+                    $this->servers->works($number);
+                    $this->server = $number;
+                    return $pdo;
+                }
+                $reader ??= [$number, $pdo];
             } catch (PDOException $problem) {
                 $last = $problem;
             }
+            $this->servers->failed($number);
         }
-        throw $last;
+        if ($reader === null) {
+            throw $last;
+        }
+        [$this->server, $pdo] = $reader;
+        $this->readOnly = true;
+        return $pdo;
+    }
+
+    /** @param array{host?: string, port?: int, socket?: string} $server */
+    private function open(array $server): PDO
+    {
+        $place = isset($server['socket'])
+            ? 'unix_socket=' . $server['socket']
+            : sprintf('host=%s;port=%d', $server['host'] ?? 'localhost', $server['port'] ?? 3306);
+        $options = [
+            PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION,
+            PDO::ATTR_EMULATE_PREPARES => false,
+            // A value that does not fit is an error, never cut off. A Galera node first applies what others committed.
+            PDO::MYSQL_ATTR_INIT_COMMAND =>
+                "SET SESSION sql_mode = 'STRICT_ALL_TABLES' /*M!100301 , SESSION wsrep_sync_wait = 1 */",
+            PDO::ATTR_TIMEOUT => $this->settings['connect_timeout'] ?? 2,
+        ];
+        if (($this->settings['ca_cert'] ?? '') !== '') {
+            $options[PDO::MYSQL_ATTR_SSL_CA] = $this->settings['ca_cert'];
+        }
+        // It is taken over when a connection is made; the application's own connections keep theirs.
+        $before = ini_set('mysqlnd.net_read_timeout', (string) $this->readTimeout);
+        try {
+            return new PDO(
+                "mysql:$place;dbname={$this->settings['database']};charset=utf8mb4",
+                $this->settings['user'],
+                $this->settings['password'],
+                $options,
+            );
+        } finally {
+            ini_set('mysqlnd.net_read_timeout', (string) $before);
+        }
     }
 }

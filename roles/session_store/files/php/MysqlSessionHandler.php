@@ -26,7 +26,7 @@ final class MysqlSessionHandler extends MysqlStore
     public function write(string $id, string $data): bool
     {
         if ($this->epoch === null) {
-            return true; // it was not read: see above
+            return true; // it was not read: see Store
         }
         $this->attempt('write', fn () => $this->existed ? $this->update($id, $data) : $this->insert($id, $data));
         return true;
@@ -36,12 +36,6 @@ final class MysqlSessionHandler extends MysqlStore
     {
         $this->attempt('destroy', fn () => $this->connection->run('DELETE FROM lamp_session WHERE id = ?', [$this->key($id)]));
         return true;
-    }
-
-    public function gc(int $max_lifetime): int|false
-    {
-        $sql = 'DELETE FROM lamp_session WHERE expires_at < UNIX_TIMESTAMP() LIMIT 1000';
-        return $this->attempt('clean up', fn () => $this->connection->run($sql, [])->rowCount()) ?? 0;
     }
 
     /** Another request may have ended the session meanwhile: then this changes nothing. */

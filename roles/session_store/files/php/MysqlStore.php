@@ -1,34 +1,17 @@
 <?php
 
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What the two MySQL handlers have in common: ids, epoch, expiry, locks, and failures that end in the log.
+// What the two MySQL handlers have in common: the row that says whether a session counts, and locks.
 
 declare(strict_types=1);
 
 namespace Lamp\Cluster\Session;
 
 use PDOException;
-use SessionHandlerInterface;
-use SessionIdInterface;
-use SessionUpdateTimestampHandlerInterface;
 
-/**
- * Failures go to error_log(), never to the page. A session that could not be read is not written either, so that a
- * passing fault of the database cannot empty it.
- *
- * A request writes with the epoch that it read. Once the epoch was raised, by a purge, what it writes does not count.
- */
-abstract class MysqlStore implements
-    SessionHandlerInterface,
-    SessionIdInterface,
-    SessionUpdateTimestampHandlerInterface
+abstract class MysqlStore extends Store
 {
     protected const EPOCH = 'lamp_session';
-
-    protected ?int $epoch = null;
-
-    /** Whether the session was there when it was read: if so, and it is gone when it is written, it stays gone. */
-    protected bool $existed = false;
 
     private ?string $locked = null;
 
@@ -40,28 +23,15 @@ abstract class MysqlStore implements
     ) {
     }
 
-    public function open(string $path, string $name): bool
-    {
-        // A new id for a session that goes on: what the request holds is as old as before.
-        if (!in_array('session_regenerate_id', array_column(debug_backtrace(DEBUG_BACKTRACE_IGNORE_ARGS), 'function'), true)) {
-            $this->epoch = null;
-        }
-        return true;
-    }
-
     public function close(): bool
     {
+        // First the commit, then the lock: who gets the lock next must see what was written.
+        $this->attempt('end', fn () => $this->connection->end());
         if ($this->locked !== null) {
             $this->attempt('unlock', fn () => $this->connection->run('DO RELEASE_LOCK(?)', [$this->locked]));
             $this->locked = null;
         }
-        $this->attempt('end', fn () => $this->connection->end());
         return true;
-    }
-
-    public function create_sid(): string
-    {
-        return bin2hex(random_bytes(16));
     }
 
     public function validateId(string $id): bool
@@ -85,22 +55,15 @@ abstract class MysqlStore implements
      *
      * @return array<string, mixed>
      */
-    protected function row(string $id, string $columns, string $lock = ''): array
+    protected function row(string $id, string $columns): array
     {
         $sql = "SELECT e.epoch, s.id, $columns FROM lamp_session_epoch e LEFT JOIN lamp_session s"
-            . ' ON s.id = ? AND s.epoch = e.epoch AND s.expires_at >= UNIX_TIMESTAMP() WHERE e.name = ?' . $lock;
+            . ' ON s.id = ? AND s.epoch = e.epoch AND s.expires_at >= UNIX_TIMESTAMP() WHERE e.name = ?';
         $row = $this->connection->run($sql, [$this->key($id), self::EPOCH])->fetch(\PDO::FETCH_ASSOC);
         if ($row === false) {
             throw new PDOException('lamp_session_epoch has no row ' . self::EPOCH . ': apply the delta set session_store');
         }
         return $row;
-    }
-
-    /** Take over what row() found; the epoch of a request never rises while its session goes on. */
-    protected function remember(int $epoch, bool $existed): void
-    {
-        $this->epoch = min($this->epoch ?? $epoch, $epoch);
-        $this->existed = $existed && $this->epoch === $epoch;
     }
 
     protected function lock(string $id): void
@@ -120,31 +83,54 @@ abstract class MysqlStore implements
         $this->locked = $name;
     }
 
-    protected function key(string $id): string
+    /**
+     * Delete at most 1000 expired sessions, by the index, with their variables.
+     *
+     * Variables whose session is gone without them (the table was truncated, or another node deleted it while they were
+     * written) are found by going over a part of their table: a thousand rows from a random place, by its primary key.
+     */
+    public function gc(int $max_lifetime): int|false
     {
-        return hash('sha256', $id, true);
+        return $this->attempt('clean up', function (): int {
+            $select = 'SELECT id FROM lamp_session WHERE expires_at < UNIX_TIMESTAMP() LIMIT 1000';
+            $old = $this->connection->run($select, [])->fetchAll(\PDO::FETCH_COLUMN);
+            $gone = $old === [] ? 0 : $this->connection->run(
+                'DELETE FROM lamp_session WHERE id IN (' . self::marks($old) . ') AND expires_at < UNIX_TIMESTAMP()',
+                $old,
+            )->rowCount();
+            $part = $this->connection->run(
+                'SELECT DISTINCT session_id FROM (SELECT session_id FROM lamp_session_variable WHERE session_id >= ?'
+                . ' ORDER BY session_id LIMIT 1000) part',
+                [random_bytes(32)],
+            )->fetchAll(\PDO::FETCH_COLUMN);
+            if (count($part) < 1000) { // it went to the end: on from the start
+                array_push($part, ...$this->connection->run(
+                    'SELECT DISTINCT session_id FROM (SELECT session_id FROM lamp_session_variable'
+                    . ' ORDER BY session_id LIMIT 1000) part',
+                    [],
+                )->fetchAll(\PDO::FETCH_COLUMN));
+            }
+            $this->deleteOrphans([...$old, ...$part]);
+            return $gone;
+        }) ?? 0;
     }
 
-    protected function ttl(): int
+    /** @param list<string> $ids */
+    private function deleteOrphans(array $ids): void
     {
-        return max(1, (int) ini_get('session.gc_maxlifetime'));
-    }
-
-    /** What $action returns, or null when it failed, which is logged. */
-    protected function attempt(string $verb, callable $action): mixed
-    {
-        set_error_handler(static fn (): bool => true); // the driver warns of lost connections besides throwing
-        try {
-            return $action();
-        } catch (\Throwable $problem) {
-            error_log("lamp.cluster: could not $verb a session: " . $problem->getMessage() . $this->advice($problem));
-            return null;
-        } finally {
-            restore_error_handler();
+        if ($ids !== []) {
+            $this->connection->run('DELETE v FROM lamp_session_variable v LEFT JOIN lamp_session s ON s.id = v.session_id'
+                . ' WHERE v.session_id IN (' . self::marks($ids) . ') AND s.id IS NULL', $ids);
         }
     }
 
-    private function advice(\Throwable $problem): string
+    /** @param array<mixed> $values */
+    protected static function marks(array $values): string
+    {
+        return implode(', ', array_fill(0, count($values), '?'));
+    }
+
+    protected function advice(\Throwable $problem): string
     {
         return $problem instanceof PDOException && ($problem->errorInfo[1] ?? 0) === 1153
             ? '; raise max_allowed_packet on the server above the size of the largest session'

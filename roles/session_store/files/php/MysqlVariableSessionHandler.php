@@ -8,7 +8,6 @@ declare(strict_types=1);
 namespace Lamp\Cluster\Session;
 
 use PDOException;
-use UnexpectedValueException;
 
 /**
  * A request writes only the variables that it changed, so requests of one session that change different variables
@@ -34,7 +33,7 @@ final class MysqlVariableSessionHandler extends MysqlStore
     public function write(string $id, string $data): bool
     {
         if ($this->epoch === null) {
-            return true; // it was not read: see MysqlStore
+            return true; // it was not read: see Store
         }
         $this->attempt('write', function () use ($id, $data): void {
             $now = Variables::split($data);
@@ -57,44 +56,57 @@ final class MysqlVariableSessionHandler extends MysqlStore
         return true;
     }
 
-    public function gc(int $max_lifetime): int|false
-    {
-        return $this->attempt('clean up', function (): int {
-            $old = $this->connection->run('SELECT id FROM lamp_session WHERE expires_at < UNIX_TIMESTAMP() LIMIT 1000', []);
-            $ids = $old->fetchAll(\PDO::FETCH_COLUMN);
-            if ($ids === []) {
-                return 0;
-            }
-            $marks = implode(', ', array_fill(0, count($ids), '?'));
-            $this->connection->run("DELETE FROM lamp_session WHERE id IN ($marks) AND expires_at < UNIX_TIMESTAMP()", $ids);
-            $this->connection->run("DELETE v FROM lamp_session_variable v LEFT JOIN lamp_session s ON s.id = v.session_id"
-                . " WHERE v.session_id IN ($marks) AND s.id IS NULL", $ids);
-            return count($ids);
-        }) ?? 0;
-    }
-
     private function fetch(string $id): string
     {
-        if (ini_get('session.serialize_handler') !== 'php_serialize') {
-            throw new UnexpectedValueException('one row per variable needs session.serialize_handler = php_serialize');
-        }
+        $this->requireSerializer();
         $this->lock($id);
-        $row = $this->row($id, 'NULL');
+        $row = $this->row($id, 's.data');
         $this->remember((int) $row['epoch'], $row['id'] !== null);
         if ($this->existed) {
+            if ($row['data'] !== '') {
+                $this->takeApart($id, $row['data']);
+            }
             $sql = 'SELECT name, value FROM lamp_session_variable WHERE session_id = ?';
             $this->known = $this->connection->run($sql, [$this->key($id)])->fetchAll(\PDO::FETCH_KEY_PAIR);
         }
         return Variables::join($this->known);
     }
 
+    /**
+     * A session that MysqlSessionHandler wrote. Where another request has done so already, what it left stays.
+     */
+    private function takeApart(string $id, string $data): void
+    {
+        $variables = Variables::split(Variables::modern($data));
+        if ($variables !== []) {
+            $this->put($id, $variables, 'session_id = session_id');
+        }
+        $this->connection->run("UPDATE lamp_session SET data = '' WHERE id = ? AND epoch = ?", [$this->key($id), $this->epoch]);
+    }
+
+    /** Variables that a purge or an expired session left under this id do not come back with it. */
     private function create(string $id): void
     {
+        $this->connection->run(
+            'DELETE v FROM lamp_session_variable v LEFT JOIN lamp_session s ON s.id = v.session_id AND s.epoch = ?'
+            . ' AND s.expires_at >= UNIX_TIMESTAMP() WHERE v.session_id = ? AND s.id IS NULL',
+            [$this->epoch, $this->key($id)],
+        );
         $sql = 'INSERT INTO lamp_session (id, data, epoch, created_at, updated_at, expires_at)'
             . " VALUES (?, '', ?, UNIX_TIMESTAMP(), UNIX_TIMESTAMP(), UNIX_TIMESTAMP() + ?) ON DUPLICATE KEY UPDATE"
+            . " data = IF(epoch < VALUES(epoch) OR expires_at < UNIX_TIMESTAMP(), '', data),"
             . ' expires_at = VALUES(expires_at), epoch = GREATEST(epoch, VALUES(epoch))';
         $this->connection->run($sql, [$this->key($id), $this->epoch, $this->ttl()]);
         $this->existed = true;
+    }
+
+    /** @param array<string, string> $variables */
+    private function save(string $id, array $variables): void
+    {
+        if ($variables !== []) {
+            $this->put($id, $variables, 'value = VALUES(value), updated_at = VALUES(updated_at)');
+            $this->updateTimestamp($id, '');
+        }
     }
 
     /**
@@ -102,12 +114,10 @@ final class MysqlVariableSessionHandler extends MysqlStore
      * ended or purged meanwhile does not come back.
      *
      * @param array<string, string> $variables
+     * @param string $change  what happens to those that are there
      */
-    private function save(string $id, array $variables): void
+    private function put(string $id, array $variables, string $change): void
     {
-        if ($variables === []) {
-            return;
-        }
         $row = '((SELECT s.id FROM lamp_session s WHERE s.id = ? AND s.epoch = ?), ?, ?, ?, UNIX_TIMESTAMP())';
         $values = [];
         foreach ($variables as $name => $value) {
@@ -117,7 +127,7 @@ final class MysqlVariableSessionHandler extends MysqlStore
             $this->connection->run(
                 'INSERT INTO lamp_session_variable (session_id, name_hash, name, value, updated_at) VALUES '
                 . implode(', ', array_fill(0, count($variables), $row))
-                . ' ON DUPLICATE KEY UPDATE value = VALUES(value), updated_at = VALUES(updated_at)',
+                . " ON DUPLICATE KEY UPDATE $change",
                 $values,
             );
         } catch (PDOException $problem) {
@@ -125,16 +135,15 @@ final class MysqlVariableSessionHandler extends MysqlStore
                 throw $problem;
             }
         }
-        $this->updateTimestamp($id, '');
     }
 
     /** @param list<int|string> $names */
     private function remove(string $id, array $names): void
     {
         if ($names !== []) {
-            $marks = implode(', ', array_fill(0, count($names), '?'));
             $hashes = array_map(fn (int|string $name): string => $this->key((string) $name), $names);
-            $sql = "DELETE FROM lamp_session_variable WHERE session_id = ? AND name_hash IN ($marks)";
+            $sql = 'DELETE FROM lamp_session_variable WHERE session_id = ? AND name_hash IN ('
+                . self::marks($hashes) . ')';
             $this->connection->run($sql, [$this->key($id), ...$hashes]);
         }
     }

@@ -1,7 +1,7 @@
 <?php
 
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Takes the text that PHP makes of a session (php_serialize) apart into its variables, and puts it together again.
+// Takes the text that PHP makes of a session apart into its variables, and puts it together again.
 
 declare(strict_types=1);
 
@@ -33,6 +33,84 @@ final class Variables
             $text .= serialize($name) . $value;
         }
         return 'a:' . count($variables) . ':{' . $text . '}';
+    }
+
+    /**
+     * $mine, with what somebody else changed since $base: a variable that $mine changed, added or removed is as $mine
+     * has it, all others are as $theirs has them. Of texts that cannot be taken apart, $mine.
+     */
+    public static function merge(string $base, string $mine, string $theirs): string
+    {
+        try {
+            [$before, $here, $there] = array_map(self::split(...), [$base, $mine, $theirs]);
+        } catch (UnexpectedValueException) {
+            return $mine;
+        }
+        $changed = array_diff_assoc($here, $before);
+        return self::join($changed + array_diff_key($there, array_diff_key($before, $here)));
+    }
+
+    /** A text that session.serialize_handler = php wrote, or php_serialize, as php_serialize writes it. */
+    public static function modern(string $text): string
+    {
+        if ($text === '' || self::isModern($text)) {
+            return $text;
+        }
+        $variables = '';
+        $count = 0;
+        for ($place = 0; $place < strlen($text); ++$count) {
+            $bar = strpos($text, '|', $place);
+            if ($bar === false) {
+                throw new UnexpectedValueException('a session that is no text of PHP\'s');
+            }
+            $end = $bar + 1;
+            $value = self::value($text, $end);
+            $variables .= serialize(substr($text, $place, $bar - $place)) . $value;
+            $place = $end;
+        }
+        return "a:$count:{{$variables}}";
+    }
+
+    private static function isModern(string $text): bool
+    {
+        try {
+            return preg_match('/^a:\d+:\{.*\}$/s', $text) === 1 && is_array(self::decode($text));
+        } catch (UnexpectedValueException) {
+            return false;
+        }
+    }
+
+    /**
+     * The serialized value at $place, which is moved to its end. What refers to the n-th value of the text now refers
+     * to the one after it, because the array around all variables is the first.
+     */
+    private static function value(string $text, int &$place): string
+    {
+        $begin = $place;
+        if (preg_match('/\G(?:N|[bid]:[^;]*);/', $text, $match, 0, $place)) {
+            $place += strlen($match[0]);
+        } elseif (preg_match('/\G([rR]):(\d+);/', $text, $match, 0, $place)) {
+            $place += strlen($match[0]);
+            return "$match[1]:" . ((int) $match[2] + 1) . ';';
+        } elseif (preg_match('/\G[sE]:(\d+):"/', $text, $match, 0, $place)) {
+            $place += strlen($match[0]) + (int) $match[1] + 2; // ";
+        } elseif (preg_match('/\GC:\d+:"[^"]+":(\d+):\{/', $text, $match, 0, $place)) {
+            $place += strlen($match[0]) + (int) $match[1] + 1; // }
+        } elseif (preg_match('/\G(?:a|O:\d+:"[^"]+"):(\d+):\{/', $text, $match, 0, $place)) {
+            $place += strlen($match[0]);
+            $inside = $match[0];
+            for ($part = 2 * (int) $match[1]; $part > 0; --$part) {
+                $inside .= self::value($text, $place);
+            }
+            ++$place; // }
+            return $inside . '}';
+        } else {
+            throw new UnexpectedValueException('a session that is no text of PHP\'s');
+        }
+        if ($place > strlen($text)) {
+            throw new UnexpectedValueException('a session whose text is cut off');
+        }
+        return substr($text, $begin, $place - $begin);
     }
 
     /** Without waking objects up, where their form allows that. */

@@ -8,11 +8,11 @@ declare(strict_types=1);
 
 namespace Lamp\Cluster\Session;
 
-require_once __DIR__ . '/MysqlConnection.php';
-require_once __DIR__ . '/MysqlStore.php';
-require_once __DIR__ . '/MysqlSessionHandler.php';
-require_once __DIR__ . '/Variables.php';
-require_once __DIR__ . '/MysqlVariableSessionHandler.php';
+spl_autoload_register(static function (string $class): void {
+    if (str_starts_with($class, __NAMESPACE__ . '\\')) {
+        require_once __DIR__ . '/' . substr($class, strlen(__NAMESPACE__) + 1) . '.php';
+    }
+});
 
 (static function (): void {
     $file = getenv('LAMP_SESSION_CONFIG') ?: '/etc/lamp.cluster/session.php';
@@ -21,17 +21,12 @@ require_once __DIR__ . '/MysqlVariableSessionHandler.php';
         error_log("lamp.cluster: $file cannot be read; sessions stay with the handler of php.ini");
         return;
     }
-    $handler = MysqlSessionHandler::class;
-    if (($settings['handler'] ?? 'mysql') === 'mysql_variable') {
-        $handler = MysqlVariableSessionHandler::class;
-        ini_set('session.serialize_handler', 'php_serialize');
+    if (session_status() === PHP_SESSION_ACTIVE || headers_sent()) {
+        error_log('lamp.cluster: the handler comes too late; require it before session_start() and before any output');
+        return;
     }
-    session_set_save_handler(
-        new $handler(
-            new MysqlConnection($settings),
-            $settings['locking'] ?? 'none',
-            $settings['lock_timeout'] ?? 10,
-        ),
-        true,
-    );
+    if (($settings['handler'] ?? 'mysql') !== 'mysql') {
+        ini_set('session.serialize_handler', 'php_serialize'); // the others work on single variables
+    }
+    session_set_save_handler(Handlers::make($settings), true);
 })();

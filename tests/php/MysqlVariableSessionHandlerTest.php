@@ -1,0 +1,64 @@
+<?php
+
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+declare(strict_types=1);
+
+namespace Lamp\Cluster\Tests;
+
+use Lamp\Cluster\Session\Handlers;
+
+final class MysqlVariableSessionHandlerTest extends MysqlTestCase
+{
+    protected const KIND = 'mysql_variable';
+
+    public function testRequestsKeepWhatTheOtherChanged(): void
+    {
+        $this->save(['a' => 0, 'b' => 0, 'c' => 0]);
+        [$one, $two] = [$this->opened(), $this->opened()];
+        $one->read(self::ID);
+        $two->read(self::ID);
+        $two->write(self::ID, serialize(['a' => 0, 'b' => 2]));
+        $one->write(self::ID, serialize(['a' => 1, 'b' => 0, 'c' => 0, 'd' => 4]));
+        self::assertEquals(['a' => 1, 'b' => 2, 'd' => 4], $this->load());
+    }
+
+    public function testARequestWritesOnlyWhatItChanged(): void
+    {
+        $this->save(['small' => 0, 'large' => str_repeat('x', 1 << 20)]);
+        $this->database->exec('UPDATE lamp_session_variable SET updated_at = 1');
+        $this->save(['small' => 1, 'large' => str_repeat('x', 1 << 20)]);
+        $written = $this->database->query('SELECT name FROM lamp_session_variable WHERE updated_at > 1');
+        self::assertSame(['small'], $written->fetchAll(\PDO::FETCH_COLUMN));
+    }
+
+    public function testASessionOfTheOtherHandlerIsTakenApart(): void
+    {
+        ini_set('session.serialize_handler', 'php');
+        $former = Handlers::make(['handler' => 'mysql'] + $this->settings());
+        $former->open('', 'PHPSESSID');
+        $former->read(self::ID);
+        $former->write(self::ID, 'a|i:1;b|a:1:{s:1:"c";s:3:"d|e";}');
+        ini_set('session.serialize_handler', 'php_serialize');
+        self::assertEquals(['a' => 1, 'b' => ['c' => 'd|e']], $this->load());
+        $this->save(['a' => 2, 'b' => ['c' => 'd|e']]);
+        self::assertEquals(['a' => 2, 'b' => ['c' => 'd|e']], $this->load());
+        self::assertSame('', $this->errors());
+    }
+
+    public function testWhatAPurgeLeftDoesNotComeBackWithItsId(): void
+    {
+        $this->save(['secret' => 1]);
+        $this->database->exec('TRUNCATE lamp_session');
+        $this->save(['public' => 1]);
+        self::assertSame(['public' => 1], $this->load());
+    }
+
+    public function testOtherSerializersAreRefused(): void
+    {
+        $handler = $this->opened();
+        ini_set('session.serialize_handler', 'php');
+        self::assertSame('', $handler->read(self::ID));
+        self::assertStringContainsString('session.serialize_handler = php_serialize', $this->errors());
+    }
+}
