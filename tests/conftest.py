@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.servers.couchdb import CouchDb
 from tests.support.servers.galera import Galera, Replicated
 from tests.support.servers.mariadb import MariaDB
 from tests.support.servers.mysql import Group, MySQL
@@ -59,3 +60,10 @@ def mysql_group() -> Iterator[Group]:
     """A Group Replication of three MySQL 9."""
     with Group() as group:
         yield group
+
+
+@pytest.fixture(scope="session")
+def couchdb() -> Iterator[CouchDb]:
+    """A server of CouchDB's protocol."""
+    with CouchDb() as server:
+        yield server

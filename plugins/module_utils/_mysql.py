@@ -39,6 +39,10 @@ ER_BAD_DB = 1049
 CR_CONNECTION = 2002
 CR_CONN_HOST = 2003
 
+HOLDERS = """SELECT GROUP_CONCAT(CONCAT(p.USER, '@', p.HOST, ' (connection ', p.ID, ', ', p.TIME, ' s)') SEPARATOR ', ')
+FROM information_schema.PROCESSLIST p JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID
+WHERE p.ID <> CONNECTION_ID()"""
+
 Connection = t.Any  # pymysql.connections.Connection; PyMySQL may be absent where this file is only imported
 
 
@@ -136,6 +140,15 @@ def query(connection: Connection, sql: str, values: tuple[t.Any, ...] = ()) -> l
     with connection.cursor() as cursor:
         cursor.execute(sql, values or None)
         return list(cursor.fetchall() or ())
+
+
+def open_transactions(connection: Connection) -> str:
+    """Who holds what others wait for, for messages: the connections that have a transaction open."""
+    try:
+        rows = query(connection, HOLDERS)
+    except pymysql.err.MySQLError:
+        return "who it is, is not shown to this user (it needs the privilege PROCESS)"
+    return rows[0][0] or "nobody any more"
 
 
 def quote_identifier(name: str) -> str:

@@ -20,47 +20,214 @@ options:
   store:
     description: Where the sessions are.
     type: str
-    choices: [mysql, files]
+    choices: [mysql, files, redis, memcached, couchdb]
     required: true
+  dedicated:
+    description:
+      - The store holds sessions of this application and nothing else, so that it can be emptied at once, in a time that
+        does not grow with their number. For O(store=files) the folder is exchanged for an empty one
+        (with O(leftovers=leave)), for V(redis) the database is flushed, for V(memcached) the servers are, for
+        V(couchdb) the database is dropped and made anew with its security object and design documents.
+      - Without it, sessions are told by their names, and everything else survives. A table of O(store=mysql) always
+        counts as dedicated.
+    type: bool
+    default: false
+  leftovers:
+    description:
+      - What to do with what can be put aside at once and removed later.
+      - V(remove) removes it in the same run, with what earlier runs left. V(leave) is for a maintenance window, a
+        later run removes it; counting stops at 10000 sessions then, see RV(exact). V(only) removes what earlier runs
+        left, and purges nothing.
+    type: str
+    choices: [remove, leave, only]
+    default: remove
+  older_than:
+    description:
+      - Remove sessions only if they were not written for that long, V(90), V(15m), V(2h), V(1d), V(1w).
+        For V(couchdb) the time of creation counts. V(redis) and V(memcached) do not know it.
+    type: str
+  keep_ids:
+    description:
+      - The ids of sessions to keep, as the users' cookies hold them. Layouts that store ids hashed are known.
+    type: list
+    elements: str
+    default: []
+  keep_users:
+    description: For O(store=mysql) and layouts with a column of the user, ids of users whose sessions to keep.
+    type: list
+    elements: str
+    default: []
+  id_pattern:
+    description:
+      - A regular expression (Python's) that matches a whole session id, for O(store) V(files), V(redis) and
+        V(memcached). By default what PHP makes of its ids, V([A-Za-z0-9,-]+); of at least 22 characters where
+        O(prefix) ends in a letter or digit, so that a neighbour's name cannot go on there.
+    type: str
   save_path:
     description: For O(store=files), the folder as C(session.save_path) of php.ini has it, V([N;[MODE;]]/path).
     type: str
     default: /var/lib/php/sessions
-  table:
-    description: For O(store=mysql), the table that holds one session (or one variable of a session) a row.
+  owner:
+    description:
+      - For O(store=files), name or number of the user whose files are the application's, where several applications
+        share the folder and run as users of their own.
     type: str
-    default: lamp_session
+  layout:
+    description:
+      - For O(store=mysql), whose table it is. It brings defaults for O(table) and O(columns), and says how ids are
+        stored.
+      - V(lamp) is this collection's own store. Its variables are removed with it, and its epoch is raised.
+      - V(variables) is any table with a row per variable of a session; V(custom) any other one.
+    type: str
+    choices: [lamp, symfony, laravel, drupal, roundcube, magento, variables, custom]
+    default: lamp
+  table:
+    description: For O(store=mysql), the table, V(table) or V(database.table).
+    type: str
+  columns:
+    description: For O(store=mysql), names of columns that differ from the layout's, for the options that select.
+    type: dict
+    suboptions:
+      id:
+        description: The column of the session's id.
+        type: str
+      user:
+        description: The column of the user's id.
+        type: str
+      time:
+        description: The column of the last write, seconds since 1970, DATETIME or TIMESTAMP.
+        type: str
   epoch_table:
     description:
-      - For O(store=mysql) with this collection's own PHP handlers, the table of their epochs, V(lamp_session_epoch).
-        Its counters are raised first, which invalidates all sessions at once, also those that are just being written.
+      - For O(store=mysql), the table with the epoch of this collection's PHP handlers. It is raised once, before
+        anything is removed, when all sessions end, or all but O(keep_ids); no request in flight can write a session
+        back then.
+      - By default that of O(layout=lamp), O(table) with C(_epoch) behind it; none for other layouts.
     type: str
-    default: ""
+  epoch_name:
+    description: The row of O(epoch_table).
+    type: str
+    default: lamp_session
   where:
     description: For O(store=mysql), an SQL condition that selects the sessions to remove. Without it, all.
     type: str
   lock_wait_timeout:
-    description:
-      - For O(store=mysql), seconds to wait for somebody who holds the table. After them the rows are deleted in small
-        steps instead, for which nobody has to let go of the table.
+    description: For O(store=mysql), seconds to wait for somebody who holds the table.
     type: int
     default: 5
+  on_lock:
+    description:
+      - For O(store=mysql), what to do about somebody who holds the table, such as a backup or a report.
+      - V(delete) truncates, and when that has waited for O(lock_wait_timeout) deletes the rows in small steps instead,
+        in the order of the primary key, for which nobody has to let go of the table.
+      - V(wait) truncates, and fails after O(lock_wait_timeout), naming who holds it.
+      - V(swap) renames an empty table (with O(keep_ids), one that holds these) into its place, waiting by short
+        attempts that hold up others for a second at most, and fails after O(lock_wait_timeout). The old table is a
+        leftover. It takes a constant time also with O(keep_ids).
+    type: str
+    choices: [delete, wait, swap]
+    default: delete
+  servers:
+    description:
+      - For O(store) V(redis) and V(memcached), the servers, V(host), V(host:port), V([IPv6]:port) or the path of a
+        socket. All of them are purged. For O(topology=cluster) some nodes suffice, the others are found; for
+        O(topology=sentinel) they are the sentinels. By default the local host.
+    type: list
+    elements: str
+    default: []
+  prefix:
+    description:
+      - For O(store) V(redis) and V(memcached), what the sessions' keys begin with, V(sf_s) for instance. By default
+        what PHP's extensions use, C(PHPREDIS_SESSION:), C(PHPREDIS_CLUSTER_SESSION:) and C(memc.sess.key.). Locks
+        of these sessions go with them.
+    type: str
+  topology:
+    description: For O(store=redis), how the servers belong together. V(single) means each for itself.
+    type: str
+    choices: [single, cluster, sentinel]
+    default: single
+  sentinel_service:
+    description: For O(topology=sentinel), the name that the sentinels know the primary by.
+    type: str
+    default: mymaster
+  sentinel_user:
+    description: The user to log in to the sentinels as.
+    type: str
+  sentinel_password:
+    description: The sentinels' password.
+    type: str
+  tls:
+    description: For O(store) V(redis) and V(memcached), use TLS also without O(ca_cert), with the system's authorities.
+    type: bool
+    default: false
+  sasl:
+    description:
+      - For O(store=memcached), log in by SASL (PLAIN), which takes O(dedicated), as such servers list no keys. Without
+        it, O(login_user) logs in as the servers' own file of users has it.
+    type: bool
+    default: false
+  url:
+    description: For O(store=couchdb), the server, such as V(http://couch.example.com:5984).
+    type: str
+  login_host:
+    description: For O(store=mysql), the server's host name or address, as seen from the host that runs the module.
+  login_port:
+    description: For O(store=mysql), the server's TCP port.
+  login_user:
+    description: The user to connect as, for any store but V(files). For V(mysql), by default the one of O(config_file).
+  login_db:
+    description:
+      - The database to work in. For V(redis) its number (V(0)), for V(couchdb) the one of the session name.
+requirements:
+  - PyMySQL >= 1.0.2 (Debian, python3-pymysql) for O(store=mysql)
+  - redis >= 4.1 (Debian, python3-redis) for O(store=redis), and Redis 6.0 or later
+  - Memcached 1.4.31 or later for O(store=memcached)
 """
 
 EXAMPLES = r"""
 - name: Log everybody out, sessions in this collection's own table
   lamp.cluster.session_purge:
     store: mysql
-    epoch_table: lamp_session_epoch
     login_host: db.example.com
     login_user: shop
     login_password: "{{ shop_db_password }}"
     login_db: shop
 
-- name: Log everybody out, sessions in files
+- name: Log everybody out but the administrator, sessions of Laravel
+  lamp.cluster.session_purge:
+    store: mysql
+    layout: laravel
+    keep_users: ["1"]
+    login_unix_socket: /run/mysqld/mysqld.sock
+    login_db: shop
+
+- name: Log everybody out, sessions in files of a folder that several sites share
   lamp.cluster.session_purge:
     store: files
     save_path: /var/lib/php/sessions
+    owner: shop
+
+- name: Log everybody out, sessions in a Redis cluster with TLS
+  lamp.cluster.session_purge:
+    store: redis
+    topology: cluster
+    servers: [redis1.example.com:6379, redis2.example.com:6379]
+    ca_cert: /etc/ssl/certs/redis.pem
+    login_user: shop
+    login_password: "{{ shop_redis_password }}"
+
+- name: Log everybody out, sessions of php-memcached
+  lamp.cluster.session_purge:
+    store: memcached
+    servers: [cache1.example.com, cache2.example.com]
+
+- name: Log everybody out, sessions in CouchDB
+  lamp.cluster.session_purge:
+    store: couchdb
+    url: https://couch.example.com:6984
+    login_db: phpsessid
+    login_user: shop
+    login_password: "{{ shop_couch_password }}"
 """
 
 RETURN = r"""
@@ -84,6 +251,28 @@ after:
   returned: success
   type: int
   sample: 0
+exact:
+  description:
+    - Whether the counts are exact. They are not where counting would take longer than the purge, 10000 means that many
+      or more then; and where expired items of a dedicated server are counted.
+  returned: success
+  type: bool
+  sample: true
+ignored:
+  description: How many names were found among the sessions' that are none, and left alone.
+  returned: success
+  type: int
+  sample: 0
+swept:
+  description: How many sessions that earlier runs had put aside were removed (in check mode, would be).
+  returned: success
+  type: int
+  sample: 0
+epoch:
+  description: The new epoch.
+  returned: success, where one is raised
+  type: int
+  sample: 8
 error_code:
   description: What failed, such as V(session_purge_no_table).
   returned: on failure
@@ -92,68 +281,73 @@ error_code:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
-from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Store
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Store, memcached, redis
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.couchdb import CouchDb
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.files import Files
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.layouts import LAYOUTS
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.mysql import Mysql
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.purge import carry_out
 
-PASSES = 10  # a store that still gains sessions after that many passes is not blocked
-
-
-def empty(store: Store) -> int:
-    """Purge until a pass finds nothing; how many sessions went. :raises LampError: ``session_purge_not_blocked``"""
-    purged = 0
-    for _pass in range(PASSES):
-        purged += store.purge()
-        if not store.count():
-            return purged
-    raise LampError(
-        "session_purge_not_blocked",
-        f"Sessions keep coming: {store.count()} are there after {PASSES} passes, and {purged} were removed.",
-        "Block the site first (lamp.cluster.maintenance).",
-    )
+STORES: dict[str, t.Callable[[dict[str, t.Any]], t.Sequence[Store]]] = {
+    "mysql": lambda params: [Mysql(_mysql.connect(params, autocommit=True), params)],
+    "files": lambda params: [Files(params)],
+    "redis": redis.stores,
+    "memcached": memcached.stores,
+    "couchdb": lambda params: [CouchDb(params)],
+}
+STRING, FLAG = {"type": "str"}, {"type": "bool", "default": False}
+STRINGS = {"type": "list", "elements": "str", "default": []}
 
 
-def purge(module: AnsibleModule) -> dict[str, t.Any]:
-    """Count, purge unless in check mode, count again."""
-    params = module.params
-    store: Store
-    if params["store"] == "files":
-        store = Files(params["save_path"])
-    else:
-        store = Mysql(_mysql.connect(params, autocommit=True), params)
-    before = store.count()
-    purged = empty(store) if before and not module.check_mode else before
-    after = store.count() if not module.check_mode else 0
-    return {
-        "changed": before > 0,
-        "store": params["store"],
-        "before": before,
-        "purged": purged,
-        "after": after,
-        "diff": {
-            "before": f"{params['store']}: {before} sessions\n",
-            "after": f"{params['store']}: {after} sessions\n",
+def purge(params: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
+    """Find the places of the store, and purge them."""
+    stores = STORES[params["store"]](params)
+    return {"store": params["store"], **carry_out(stores, params["leftovers"], check)}
+
+
+def arguments() -> ArgumentSpec:
+    """The options of this module."""
+    return _mysql.MYSQL_ARGUMENTS + ArgumentSpec(
+        {
+            "store": {"type": "str", "choices": list(STORES), "required": True},
+            "dedicated": FLAG,
+            "leftovers": {"type": "str", "choices": ["remove", "leave", "only"], "default": "remove"},
+            "older_than": STRING,
+            "keep_ids": {**STRINGS, "no_log": True},
+            "keep_users": STRINGS,
+            "id_pattern": STRING,
+            "save_path": {"type": "str", "default": "/var/lib/php/sessions"},
+            "owner": STRING,
+            "layout": {"type": "str", "choices": list(LAYOUTS), "default": "lamp"},
+            "table": STRING,
+            "columns": {"type": "dict", "options": {"id": STRING, "user": STRING, "time": STRING}},
+            "epoch_table": STRING,
+            "epoch_name": {"type": "str", "default": "lamp_session"},
+            "where": STRING,
+            "lock_wait_timeout": {"type": "int", "default": 5},
+            "on_lock": {"type": "str", "choices": ["delete", "wait", "swap"], "default": "delete"},
+            "servers": STRINGS,
+            "prefix": STRING,
+            "topology": {"type": "str", "choices": ["single", "cluster", "sentinel"], "default": "single"},
+            "sentinel_service": {"type": "str", "default": "mymaster"},
+            "sentinel_user": STRING,
+            "sentinel_password": {"type": "str", "no_log": True},
+            "tls": FLAG,
+            "sasl": FLAG,
+            "url": STRING,
         },
-    }
+        required_if=[
+            ("store", "mysql", ("login_db",)),
+            ("store", "couchdb", ("login_db", "url")),
+            ("sasl", True, ("login_user", "login_password")),
+        ],
+    )
 
 
 def main() -> None:
-    spec = _mysql.MYSQL_ARGUMENTS + ArgumentSpec(
-        {
-            "store": {"type": "str", "choices": ["mysql", "files"], "required": True},
-            "save_path": {"type": "str", "default": "/var/lib/php/sessions"},
-            "table": {"type": "str", "default": "lamp_session"},
-            "epoch_table": {"type": "str", "default": ""},
-            "where": {"type": "str"},
-            "lock_wait_timeout": {"type": "int", "default": 5},
-        },
-        required_if=[("store", "mysql", ("login_db",))],
-    )
-    run(spec.create_module(), purge)
+    run(arguments().create_module(), lambda module: purge(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -16,14 +16,11 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog i
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import Delta
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import Statement, digest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._mysql import open_transactions
 
 LOST = (2006, 2013, 2014, 2055)  # the connection is gone, and with it the answer
 LOCK_WAIT, DEADLOCK = 1205, 1213
 SHOWN = 300  # characters of a statement that a message shows
-
-HOLDERS = """SELECT GROUP_CONCAT(CONCAT(p.USER, '@', p.HOST, ' (connection ', p.ID, ', ', p.TIME, ' s)') SEPARATOR ', ')
-FROM information_schema.PROCESSLIST p JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID
-WHERE p.ID <> CONNECTION_ID()"""
 
 
 class Lock(t.Protocol):
@@ -144,7 +141,8 @@ class Runner:
             self.changelog.forget(delta) if direction == "do" else None
         self.connection.commit()
         text = error.args[1] if len(error.args) > 1 else str(error)
-        hint = self._holders() if number in (LOCK_WAIT, DEADLOCK) else ""
+        held = number in (LOCK_WAIT, DEADLOCK)
+        hint = f" Open transactions: {open_transactions(self.changelog.connection)}." if held else ""
         raise LampError(
             "dbdeploy_statement_failed",
             f"{where} failed: {text} (error {number}).{hint} Statement: {shown}",
@@ -160,10 +158,3 @@ class Runner:
         """
         progress = self.changelog.unfinished().get(delta.number)
         return min(progress.done, index) if progress else 0
-
-    def _holders(self) -> str:
-        try:
-            rows = self.changelog.query(HOLDERS)
-        except Exception:
-            return " Who holds the lock is not shown to this user (it needs PROCESS)."
-        return f" Open transactions: {rows[0][0]}." if rows and rows[0][0] else ""

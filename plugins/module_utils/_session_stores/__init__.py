@@ -8,11 +8,44 @@ from __future__ import annotations
 import typing as t
 
 
+class Tally(t.NamedTuple):
+    """What one look at a store found, or what one pass did to it."""
+
+    total: int  # sessions there were
+    selected: int  # of them, those that the purge is about; after a pass, those that it removed
+    beside: int = 0  # what goes along with them and is none: locks, variables of sessions that are gone
+    ignored: int = 0  # names that begin as a session's does and are none: left alone, and reported
+    exact: bool = True  # whether all were counted, or counting stopped at a limit
+
+
 class Store(t.Protocol):
-    """What a store must be able to do."""
+    """One place that holds sessions: a table, a folder, a server. What cannot be removed raises a LampError."""
 
-    def count(self) -> int:
-        """How many sessions there are now."""
+    name: str  # for messages and diffs
 
-    def purge(self) -> int:
-        """Remove sessions, once over; how many were removed. What cannot be removed raises a LampError."""
+    def begin(self, check: bool) -> dict[str, t.Any]:
+        """End sessions at once, whatever requests in flight still write; called once, before the first pass.
+
+        :returns: what it changed (or with ``check`` would change), as keys of the result
+        """
+
+    def count(self) -> Tally:
+        """What is there now."""
+
+    def purge(self) -> Tally:
+        """Remove sessions, once over."""
+
+    def sweep(self, remove: bool) -> int:
+        """Remove (or only count) the sessions that earlier purges put aside."""
+
+
+class Simple:
+    """Base of the stores in which ending sessions and removing them is one: nothing to begin with, nothing aside."""
+
+    def begin(self, check: bool) -> dict[str, t.Any]:
+        """Nothing."""
+        return {}
+
+    def sweep(self, remove: bool) -> int:
+        """Nothing is ever put aside."""
+        return 0

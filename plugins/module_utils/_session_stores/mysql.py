@@ -9,74 +9,147 @@ import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Tally, layouts
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import Selection
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql import Table
 
-LOCK_WAIT, NO_SUCH_TABLE, REFERENCED, DENIED = 1205, 1146, 1701, 1142
-CHUNK = 5000  # rows that one DELETE removes: short transactions, also for replicas and Galera
+COUNTED = 10000  # sessions, where counting must take a constant time
+MOMENTS = {"datetime", "timestamp"}
 
 
 class Mysql:
-    """The sessions in ``table``; with ``where``, those that it selects. ``epoch_table`` is that of our own handlers."""
+    """The sessions in one table, with what belongs to them in the tables beside it."""
 
     def __init__(self, connection: _mysql.Connection, params: dict[str, t.Any]) -> None:
-        self.connection = connection
-        self.name = params["table"]
-        self.table = ".".join(_mysql.quote_identifier(part) for part in params["table"].split("."))
-        self.where = params["where"] or ""
-        self.epoch_table = params["epoch_table"] and _mysql.quote_identifier(params["epoch_table"])
-        wait = max(1, params["lock_wait_timeout"])
-        self._query(f"SET SESSION lock_wait_timeout = {wait}, innodb_lock_wait_timeout = {wait}")
+        self.layout = layouts.of(params)
+        if not self.layout.table:
+            raise LampError(
+                "session_purge_no_table_named", f"The layout {params['layout']} names no table.", "Set table."
+            )
+        self.table = Table(connection, self.layout.table)
+        self.name = f"mysql {self.layout.table}"
+        self.on_lock = params["on_lock"]
+        self.wait = max(1, params["lock_wait_timeout"])
+        self.table.query(f"SET SESSION lock_wait_timeout = {self.wait}, innodb_lock_wait_timeout = {self.wait}")
+        if _mysql.Flavour.of(connection).cluster == "galera":
+            self.table.query("SET SESSION wsrep_sync_wait = 3")  # know what other nodes have committed
+        able = {"where", *(["keep_ids"] if self.layout.id else [])}
+        able |= {*(["keep_users"] if self.layout.user else []), *(["older_than"] if self.layout.time else [])}
+        self.selection = Selection(params, frozenset(able))
+        self.limit = COUNTED if params["leftovers"] == "leave" and self.selection.everything else 0
+        self.distinct = _mysql.quote_identifier(self.layout.id) if self.layout.rows == "variable" else ""
+        ours = params["layout"] == "lamp"
+        epochs = params["epoch_table"] or (f"{self.layout.table}_epoch" if ours else "")
+        self.epochs = Table(connection, epochs) if epochs else None
+        self.epoch_name = self.table.literal(params["epoch_name"])
+        variables = Table(connection, f"{self.layout.table}_variable")
+        self.variables = variables if ours and variables.exists() else None
+        self.condition = self._condition()
 
-    def count(self) -> int:
-        """Rows that are sessions."""
-        return int(self._query(f"SELECT COUNT(*) FROM {self.table}{self._condition()}")[0][0])
-
-    def purge(self) -> int:
-        """Empty the table at once; row by row where somebody holds it, or where only some rows are to go."""
-        before = self.count()
-        if self.epoch_table and not self.where:
-            # Invalidates everything at once, also what a request that still runs will write.
-            self._query(f"UPDATE {self.epoch_table} SET epoch = epoch + 1")
-        if self.where or not self._truncate():
-            while self._change(f"DELETE FROM {self.table}{self._condition()} LIMIT {CHUNK}") == CHUNK:
-                pass
-        return before - self.count()
+    # -- which rows
 
     def _condition(self) -> str:
-        return f" WHERE ({self.where})" if self.where else ""
+        """The SQL condition that selects."""
+        selection, layout = self.selection, self.layout
+        parts = [f"({selection.where})"] if selection.where else []
+        if selection.keep_ids:
+            parts.append(f"NOT {self._kept_ids()}")
+        if selection.keep_users:
+            user = _mysql.quote_identifier(layout.user)
+            users = ", ".join(self.table.literal(user) for user in sorted(selection.keep_users))
+            parts.append(f"({user} IS NULL OR {user} NOT IN ({users}))")
+        if selection.older_than is not None:
+            kind = self.table.columns().get(layout.time, "")
+            moment = f"NOW() - INTERVAL {selection.older_than} SECOND"
+            then = moment if kind in MOMENTS else f"UNIX_TIMESTAMP({moment})"
+            parts.append(f"{_mysql.quote_identifier(layout.time)} < {then}")
+        return " AND ".join(parts) or "TRUE"
 
-    def _truncate(self) -> bool:
-        """Whether TRUNCATE was possible: not while somebody reads, without DROP, or where foreign keys point here."""
-        try:
-            self._query(f"TRUNCATE TABLE {self.table}")
-        except LampError as error:
-            if error.details.get("server_error") in (LOCK_WAIT, REFERENCED, DENIED):
-                return False
-            raise
-        return True
+    def _kept_ids(self) -> str:
+        ids = ", ".join(self.table.literal(text) for text in layouts.stored_ids(self.layout, self.selection.keep_ids))
+        return f"{_mysql.quote_identifier(self.layout.id)} IN ({ids})"
 
-    def _query(self, sql: str) -> list[tuple[t.Any, ...]]:
-        return self._run(sql)[1]
+    def count(self) -> Tally:
+        """Sessions in the table; where they are ended at once, counting stops at a limit."""
+        total = self.table.count(distinct=self.distinct, limit=self.limit)
+        selected = total
+        if not self.selection.everything:
+            selected = self.table.count(self.condition, self.distinct)
+        return Tally(total, selected, beside=self._orphans(), exact=not self.limit or total < self.limit)
 
-    def _change(self, sql: str) -> int:
-        return self._run(sql)[0]
+    def _orphans(self) -> int:
+        """1 if there are variables that no session will hold after the purge: their number is of no use to anybody."""
+        if self.variables is None or not self.selection.everything:
+            return 0
+        return self.variables.count(limit=1)
 
-    def _run(self, sql: str) -> tuple[int, list[tuple[t.Any, ...]]]:
-        try:
-            with self.connection.cursor() as cursor:
-                changed = cursor.execute(sql)
-                return int(changed), list(cursor.fetchall() or ())
-        except Exception as error:
-            number = error.args[0] if error.args else 0
-            text = error.args[1] if len(error.args) > 1 else str(error)
-            if number == NO_SUCH_TABLE:
-                raise LampError(
-                    "session_purge_no_table",
-                    f"The table {self.name} does not exist.",
-                    "Check table and login_db.",
-                ) from error
+    # -- the epoch
+
+    def begin(self, check: bool) -> dict[str, t.Any]:
+        """Raise the epoch: what requests in flight still write then does not count.
+
+        Only where all sessions end, or all but some ids, which are taken along: for others it would end those that
+        are to stay.
+        """
+        carried = self.selection.all_but_ids and self.layout.epoch
+        if self.epochs is None or not (self.selection.everything or carried):
+            return {}
+        epochs = self.epochs
+        epochs.query("START TRANSACTION")
+        rows = epochs.query(f"SELECT epoch FROM {epochs.quoted} WHERE name = {self.epoch_name} FOR UPDATE")
+        if not rows:
             raise LampError(
-                "session_purge_failed",
-                f"The sessions in {self.name} cannot be purged: {text} (error {number}).",
-                "Check where, and the grants of login_user.",
-                server_error=number,
-            ) from error
+                "session_purge_no_epoch",
+                f"The table {epochs.name} has no row named {self.epoch_name}: no epoch was raised, nothing was purged.",
+                "Correct epoch_table and epoch_name; for layout lamp apply the delta set session_store.",
+            )
+        if not check:
+            epochs.change(f"UPDATE {epochs.quoted} SET epoch = epoch + 1 WHERE name = {self.epoch_name}")
+            if carried:
+                column = _mysql.quote_identifier(self.layout.epoch)
+                new = int(rows[0][0]) + 1
+                self.table.change(
+                    f"UPDATE {self.table.quoted} SET {column} = {new} WHERE {column} = {new} - 1 AND {self._kept_ids()}"
+                )
+        epochs.query("COMMIT")
+        return {"epoch": int(rows[0][0]) + 1}
+
+    # -- removal
+
+    def purge(self) -> Tally:
+        """Remove what one look finds: at once where everything goes, else the rows that are selected."""
+        found = self.count()
+        gone = found.selected
+        if found.selected:
+            deleted = self._remove()
+            gone = found.selected if deleted is None or self.distinct else deleted
+        if self.variables is not None and (found.selected or found.beside):
+            self._remove_variables(self.variables)
+        return found._replace(total=max(found.total, gone), selected=gone)
+
+    def _remove(self) -> int | None:
+        """How many rows were deleted; None where the table was emptied or exchanged."""
+        if self.on_lock == "swap" and (self.selection.everything or self.selection.all_but_ids):
+            self.table.swap(self._kept_ids() if self.selection.keep_ids else "FALSE", self.wait)
+            return None
+        if self.selection.everything and self.table.truncate(deny_lock=self.on_lock == "wait"):
+            return None
+        return self.table.delete(self.condition)
+
+    def _remove_variables(self, variables: Table) -> None:
+        """Those of the sessions that are gone."""
+        if self.selection.everything and variables.truncate(deny_lock=self.on_lock == "wait"):
+            return
+        owner = f"{self.table.quoted}.{_mysql.quote_identifier(self.layout.id)}"
+        variables.delete(
+            f"NOT EXISTS (SELECT 1 FROM {self.table.quoted} WHERE {owner} = {variables.quoted}.session_id)"
+        )
+
+    def sweep(self, remove: bool) -> int:
+        """Drop the tables that earlier purges exchanged for empty ones."""
+        swept = 0
+        for table in self.table.aside():
+            swept += table.count(distinct=self.distinct)
+            if remove:
+                table.drop()
+        return swept

@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sessions in Memcached, as php-memcached, Symfony and their like write them."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Simple, Tally, addresses
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.memcached_client import Binary, Text, failed
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import Names, Selection
+
+PREFIX = "memc.sess.key."
+LOCK = b"lock."  # php-memcached: between the prefix and the id
+
+
+class Memcached(Simple):
+    """The sessions on one server."""
+
+    ABLE = frozenset({"keep_ids"})
+
+    def __init__(self, params: dict[str, t.Any], address: addresses.Address) -> None:
+        self.params = params
+        self.address = address
+        self.name = f"memcached {address}"
+        self.selection = Selection(params, self.ABLE)
+        prefix = params["prefix"] or PREFIX
+        self.names = Names(prefix, params["id_pattern"])
+        self.locks = Names(prefix + LOCK.decode(), params["id_pattern"])
+        self.flushed = False
+        self.dedicated = params["dedicated"] and self.selection.everything
+        if params["sasl"] and not self.dedicated:
+            raise LampError(
+                "session_purge_sasl_lists_nothing",
+                f"{self.name} with SASL speaks the binary protocol alone, in which no server lists its keys.",
+                "Set dedicated if all that is there are sessions: they are then flushed. Nothing was purged.",
+            )
+
+    def count(self) -> Tally:
+        """Sessions, by their names; all items of a dedicated server."""
+        return self._flush(remove=False) if self.dedicated else self._walk(remove=False)
+
+    def purge(self) -> Tally:
+        """Delete what one walk through the keys finds."""
+        return self._flush(remove=True) if self.dedicated else self._walk(remove=True)
+
+    def _walk(self, remove: bool) -> Tally:
+        sessions = locks = kept = ignored = 0
+        lister, deleter = Text(self.address, self.params), Text(self.address, self.params)
+        with contextlib.closing(lister), contextlib.closing(deleter):
+            for names in lister.listing(self.names.prefix):
+                doomed = []
+                for name in names:
+                    owner = self.locks.id_of(name)
+                    session = self.names.id_of(name) if owner is None else None
+                    if owner is None and session is None:
+                        ignored += 1
+                    elif (owner or session) in self.selection.keep_ids:
+                        kept += session is not None
+                    else:
+                        doomed.append(name)
+                        locks += owner is not None
+                        sessions += session is not None
+                if remove and doomed:
+                    self._delete(deleter, doomed)
+            if deleter.ask(b"version").split(b" ")[0] != b"VERSION":  # answered after all that was sent before
+                raise failed(self.address, "it did not take the deletions")
+        return Tally(sessions + kept, sessions, beside=locks, ignored=ignored)
+
+    def _delete(self, client: Text, names: list[bytes]) -> None:
+        for name in names if self.params["id_pattern"] else ():
+            if len(name.split()) != 1:
+                raise failed(self.address, f"the name {name!r} cannot be said in the text protocol")
+        client.send(b"".join([b"delete %s noreply\r\n" % name for name in names]))
+
+    # -- servers that hold sessions alone
+
+    def _flush(self, remove: bool) -> Tally:
+        """Flush, where there is anything. The number of items includes those that have expired: it is not exact."""
+        if self.params["sasl"]:
+            found = self._flush_blindly(remove)
+        else:
+            with contextlib.closing(Text(self.address, self.params)) as client:
+                found = client.items() if self._lists_any() else 0  # what was flushed still counts, and is not listed
+                if remove and found and client.ask(b"flush_all") != b"OK":
+                    raise failed(self.address, "it refused flush_all")
+        return Tally(found, found, exact=False)
+
+    def _lists_any(self) -> bool:
+        with contextlib.closing(Text(self.address, self.params)) as client:
+            return any(client.listing(b""))
+
+    def _flush_blindly(self, remove: bool) -> int:
+        """Flush without a list: once it is done, nothing is left."""
+        if self.flushed:
+            return 0
+        with contextlib.closing(Binary(self.address, self.params)) as server:
+            found = server.items()
+            if remove and found:
+                server.flush()
+                self.flushed = True
+        return found
+
+
+def stores(params: dict[str, t.Any]) -> list[Memcached]:
+    """The servers, each a place of its own."""
+    return [Memcached(params, address) for address in addresses.parse(params["servers"] or ["127.0.0.1"], 11211)]

@@ -1,0 +1,282 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sessions in Redis or Valkey: single servers, a cluster, or the primary that sentinels name."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import missing_required_lib
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Simple, Tally, addresses
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import Names, Selection
+
+try:
+    import redis
+    import redis.backoff
+    import redis.cluster
+    import redis.exceptions
+    import redis.retry
+    import redis.sentinel
+except ImportError:
+    redis = None  # type: ignore[assignment]
+
+ABLE = frozenset({"keep_ids"})
+PAGE = 2000  # keys that the server looks at in one step, a millisecond or two
+LOCK = "_LOCK"  # phpredis: the lock of a session is its key with this behind it
+PREFIXES = {"cluster": "PHPREDIS_CLUSTER_SESSION:"}
+PREFIX = "PHPREDIS_SESSION:"
+
+# One step in the server, so that keys need not travel: a page of SCAN, of which the sessions (and their locks) are
+# unlinked. ARGV: cursor, glob, page, prefix, Lua pattern of an id, least and greatest length, remove (0, 1), keys per
+# UNLINK (1 in a cluster, where they belong to different slots), then the names to keep.
+STEP = """
+if redis.replicate_commands then redis.replicate_commands() end
+local page = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3], 'TYPE', 'string')
+local start, least, most, batch = #ARGV[4] + 1, tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[9])
+local kept = {}
+for i = 10, #ARGV do kept[ARGV[i]] = true end
+local sessions, locks, ignored, spared, gone = 0, 0, 0, {}, 0
+local doomed, doomed_locks = {}, {}
+local function is_id(name, last)
+  local length = last - start + 1
+  return length >= least and length <= most and string.find(string.sub(name, start, last), ARGV[5]) ~= nil
+end
+for _, name in ipairs(page[2]) do
+  if is_id(name, #name) then
+    if kept[name] then spared[#spared + 1] = name else doomed[#doomed + 1] = name end
+  elseif string.sub(name, -5) == '_LOCK' and is_id(name, #name - 5) then
+    if not kept[string.sub(name, 1, -6)] then doomed_locks[#doomed_locks + 1] = name end
+  else
+    ignored = ignored + 1
+  end
+end
+local function unlink(names)
+  if ARGV[8] == '0' then return #names end
+  local count = 0
+  for i = 1, #names, batch do
+    count = count + redis.call('UNLINK', unpack(names, i, math.min(i + batch - 1, #names)))
+  end
+  return count
+end
+return {page[1], unlink(doomed), unlink(doomed_locks), ignored, spared}
+"""
+
+
+class Keys:
+    """Which keys of a server are the sessions that a purge is about; the same for all servers."""
+
+    def __init__(self, params: dict[str, t.Any], prefix: str) -> None:
+        self.selection = Selection(params, ABLE)
+        self.prefix = prefix
+        self.names = Names(prefix, params["id_pattern"])
+        self.kept = frozenset(prefix.encode() + text.encode() for text in self.selection.keep_ids)
+        self.dedicated = params["dedicated"] and self.selection.everything
+
+    @property
+    def glob(self) -> str:
+        """The pattern of SCAN that finds them, and maybe more."""
+        return "".join("\\" + sign if sign in "*?[]^\\" else sign for sign in self.prefix) + "*"
+
+    def kind(self, name: bytes) -> str:
+        """``session``, ``lock``, ``kept`` or ``ignored``."""
+        session = name[: -len(LOCK)] if name.endswith(LOCK.encode()) else name
+        if self.names.id_of(session) is None:
+            return "ignored"
+        if session in self.kept:
+            return "kept" if session == name else "kept lock"
+        return "session" if session == name else "lock"
+
+
+class Redis(Simple):
+    """The sessions on one server."""
+
+    def __init__(self, client: t.Any, name: str, keys: Keys, batch: int) -> None:
+        self.client = client
+        self.name = f"redis {name}"
+        self.keys = keys
+        self.batch = batch
+        self.scripted = keys.names.lua is not None
+
+    def count(self) -> Tally:
+        """Sessions, by their names; all keys of a dedicated database."""
+        return self._guarded(remove=False)
+
+    def purge(self) -> Tally:
+        """Unlink what one walk through the keys finds."""
+        return self._guarded(remove=True)
+
+    def _guarded(self, remove: bool) -> Tally:
+        try:
+            return self._flush(remove) if self.keys.dedicated else self._walk(remove)
+        except redis.exceptions.RedisError as error:
+            raise _failure(error, self.name) from error
+
+    def _flush(self, remove: bool) -> Tally:
+        size = int(self.client.dbsize())
+        if remove and size:
+            self.client.flushdb(asynchronous=True)
+        return Tally(size, size, exact=False)
+
+    def _walk(self, remove: bool) -> Tally:
+        if self.scripted:
+            try:
+                return self._walk_there(remove)
+            except redis.exceptions.NoPermissionError:
+                self.scripted = False  # this user may run no scripts
+        return self._walk_here(remove)
+
+    def _walk_there(self, remove: bool) -> Tally:
+        """Walk in the server."""
+        step = self.client.register_script(STEP)
+        pattern, least, most = self.keys.names.lua or ("", 0, 0)
+        cursor: bytes = b"0"
+        sessions = locks = ignored = 0
+        kept: set[bytes] = set()
+        while True:
+            arguments = [cursor, self.keys.glob, PAGE, self.keys.prefix, pattern, least, most, int(remove), self.batch]
+            cursor, gone, unlocked, other, spared = step(args=[*arguments, *self.keys.kept])
+            sessions, locks, ignored = sessions + gone, locks + unlocked, ignored + other
+            kept.update(spared)
+            if cursor == b"0":
+                return Tally(sessions + len(kept), sessions, beside=locks, ignored=ignored)
+
+    def _walk_here(self, remove: bool) -> Tally:
+        """Walk from here: where the server's patterns cannot tell the names, and for users without scripts."""
+        cursor = 0
+        found: dict[str, set[bytes]] = {kind: set() for kind in ("kept", "kept lock", "ignored")}
+        gone = {"session": 0, "lock": 0}
+        while True:
+            cursor, names = self.client.scan(cursor, match=self.keys.glob, count=PAGE, _type="string")
+            page: dict[str, list[bytes]] = {"session": [], "lock": []}
+            for name in names:
+                kind = self.keys.kind(name)
+                if kind in page:
+                    page[kind].append(name)
+                else:
+                    found[kind].add(name)
+            for kind, doomed in page.items():
+                gone[kind] += self._unlink(doomed) if remove else len(doomed)
+            if not cursor:
+                break
+        kept, ignored = len(found["kept"]), len(found["ignored"])
+        return Tally(gone["session"] + kept, gone["session"], beside=gone["lock"], ignored=ignored)
+
+    def _unlink(self, names: list[bytes]) -> int:
+        pipeline = self.client.pipeline(transaction=False)
+        for name in names:
+            pipeline.unlink(name)
+        return sum(pipeline.execute())
+
+
+def _failure(error: Exception, place: str) -> LampError:
+    """The LampError for what redis-py raised."""
+    if isinstance(error, (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)):
+        return LampError(
+            "session_purge_denied",
+            f"The user may not purge sessions on {place}: {error}.",
+            "Check login_user and login_password; it must be allowed to scan, unlink and eval (or dbsize and flushdb).",
+        )
+    if isinstance(error, (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)):
+        return LampError(
+            "session_purge_unreachable",
+            f"No connection to {place}: {error}.",
+            "Check that it runs, that servers names it, and tls with ca_cert.",
+        )
+    return LampError(
+        "session_purge_failed",
+        f"The sessions on {place} cannot be purged: {error}.",
+        "Redis 6.0 or later is needed, and the primary, not a replica; see servers and topology.",
+    )
+
+
+def _options(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Keyword arguments of redis-py for every connection to a server."""
+    options: dict[str, t.Any] = {
+        "username": params["login_user"] or None,
+        "password": params["login_password"] or None,
+        "socket_connect_timeout": params["connect_timeout"],
+        "socket_timeout": max(30, params["connect_timeout"]),
+        "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 1),
+    }
+    if params["tls"] or params["ca_cert"]:
+        options.update(
+            ssl=True,
+            ssl_cert_reqs="required",
+            ssl_check_hostname=params["check_hostname"] is not False,
+            ssl_ca_certs=params["ca_cert"],
+            ssl_certfile=params["client_cert"],
+            ssl_keyfile=params["client_key"],
+        )
+    return options
+
+
+def stores(params: dict[str, t.Any]) -> list[Redis]:
+    """The servers that ``topology`` finds, each a place of its own.
+
+    :raises LampError: ``session_purge_library_missing``, ``session_purge_unreachable``, ``session_purge_denied``
+    """
+    if redis is None:
+        raise LampError(
+            "session_purge_library_missing",
+            missing_required_lib("redis"),
+            "Install python3-redis there (Debian), or redis with pip.",
+        )
+    topology = params["topology"]
+    keys = Keys(params, params["prefix"] or PREFIXES.get(topology, PREFIX))
+    servers = addresses.parse(params["servers"] or ["127.0.0.1"], 26379 if topology == "sentinel" else 6379)
+    try:
+        return _FINDERS[topology](params, servers, keys)
+    except (redis.exceptions.RedisError, OSError) as error:
+        raise _failure(error, f"redis {', '.join(map(str, servers))}") from error
+
+
+def _database(params: dict[str, t.Any]) -> int:
+    text = params["login_db"] or "0"
+    if not text.isdigit():
+        raise LampError(
+            "session_purge_bad_database",
+            f"login_db {text!r} is no number of a Redis database.",
+            "Give a number, such as 0.",
+        )
+    return int(text)
+
+
+def _single(params: dict[str, t.Any], servers: list[addresses.Address], keys: Keys) -> list[Redis]:
+    found = []
+    database = _database(params)
+    for address in servers:
+        options = _options(params)
+        if address.socket:
+            place: dict[str, t.Any] = {"unix_socket_path": address.socket}
+            options = {name: value for name, value in options.items() if not name.startswith("ssl")}
+        else:
+            place = {"host": address.host, "port": address.port}
+        client = redis.Redis(db=database, **place, **options)
+        client.ping()
+        found.append(Redis(client, f"{address} database {database}", keys, PAGE))
+    return found
+
+
+def _cluster(params: dict[str, t.Any], servers: list[addresses.Address], keys: Keys) -> list[Redis]:
+    """Its primaries; a part of the keys that no primary serves is an error."""
+    nodes = [redis.cluster.ClusterNode(address.host, address.port) for address in servers]
+    cluster = redis.cluster.RedisCluster(startup_nodes=nodes, require_full_coverage=True, **_options(params))
+    return [
+        Redis(cluster.get_redis_connection(node), f"{node.host}:{node.port}", keys, 1)
+        for node in sorted(cluster.get_primaries(), key=lambda node: (node.host, node.port))
+    ]
+
+
+def _sentinel(params: dict[str, t.Any], servers: list[addresses.Address], keys: Keys) -> list[Redis]:
+    options = _options(params)
+    login = {"username": params["sentinel_user"] or None, "password": params["sentinel_password"] or None}
+    sentinels = redis.sentinel.Sentinel(
+        [(address.host, address.port) for address in servers], sentinel_kwargs={**options, **login}
+    )
+    host, port = sentinels.discover_master(params["sentinel_service"])
+    return _single(params, [addresses.Address(host, int(port))], keys)
+
+
+_FINDERS = {"single": _single, "cluster": _cluster, "sentinel": _sentinel}

@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which sessions a purge is about, and which names are sessions."""
+
+from __future__ import annotations
+
+import re
+import time
+import typing as t
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+
+DURATION = re.compile(r"(\d+)([smhdw]?)")
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+PHP_ID = r"[A-Za-z0-9,-]+"
+GENERATED_ID = r"[A-Za-z0-9,-]{22,256}"  # the lengths that session.sid_length allows
+
+
+def duration(text: str) -> int:
+    """``90``, ``15m``, ``2h``, ``1d`` in seconds. :raises LampError: ``session_purge_bad_duration``"""
+    match = DURATION.fullmatch(text.strip())
+    if not match:
+        raise LampError(
+            "session_purge_bad_duration",
+            f"older_than {text!r} is no duration.",
+            "Give seconds, or a number with s, m, h, d or w, such as 2h.",
+        )
+    return int(match.group(1)) * SECONDS[match.group(2)]
+
+
+class Selection:
+    """All sessions, but for those that ``where``, ``older_than``, ``keep_ids`` and ``keep_users`` spare."""
+
+    def __init__(self, params: dict[str, t.Any], able: frozenset[str]) -> None:
+        """:raises LampError: ``session_purge_cannot_select`` when the store is not able to select that way"""
+        asked = {name for name in ("where", "older_than", "keep_ids", "keep_users") if params[name]}
+        unable = sorted(asked - able)
+        if unable:
+            raise LampError(
+                "session_purge_cannot_select",
+                f"Sessions in this store ({params['store']}) cannot be selected by {', '.join(unable)}.",
+                f"It can select by {', '.join(sorted(able))}. Nothing was purged.",
+            )
+        self.where: str = params["where"] or ""
+        self.keep_ids = frozenset(params["keep_ids"] or ())
+        self.keep_users = frozenset(params["keep_users"] or ())
+        self.older_than = duration(params["older_than"]) if params["older_than"] else None
+
+    @property
+    def before(self) -> float:
+        """Sessions whose time is earlier are old enough; all of them where no age is asked for."""
+        return float("inf") if self.older_than is None else time.time() - self.older_than
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is spared."""
+        return not (self.where or self.keep_ids or self.keep_users or self.older_than is not None)
+
+    @property
+    def all_but_ids(self) -> bool:
+        """Whether some ids are spared, and nothing else."""
+        return bool(self.keep_ids) and not (self.where or self.keep_users or self.older_than is not None)
+
+
+class Names:
+    """How the names of a store's sessions are made: a prefix and an id."""
+
+    def __init__(self, prefix: str, id_pattern: str | None) -> None:
+        """Without a pattern, an id is what PHP takes for one. Where the prefix ends in a letter or digit, so that a
+        neighbour's name may go on just there, it must also be as long as those that PHP makes.
+
+        :raises LampError: ``session_purge_bad_pattern``
+        """
+        self.prefix = prefix.encode()
+        generated = prefix[-1:].isalnum()
+        pattern = id_pattern or (GENERATED_ID if generated else PHP_ID)
+        # The same as a pattern of Lua with a least and a greatest length, which Redis itself can apply.
+        self.lua = None if id_pattern else ("^[%w,-]+$", 22 if generated else 1, 256 if generated else 2**31)
+        try:
+            self._is_id = re.compile(pattern.encode()).fullmatch
+        except re.error as error:
+            raise LampError(
+                "session_purge_bad_pattern",
+                f"id_pattern {pattern!r} is no regular expression: {error}.",
+                "Give one in Python's syntax that matches a whole session id.",
+            ) from error
+
+    def id_of(self, name: bytes) -> str | None:
+        """The id of the session with that name; None when it is not a session's name."""
+        rest = name[len(self.prefix) :]
+        if name.startswith(self.prefix) and self._is_id(rest):
+            return rest.decode("utf-8", "surrogateescape")
+        return None

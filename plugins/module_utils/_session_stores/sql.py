@@ -1,0 +1,220 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One table of MariaDB or MySQL: looked at, emptied, exchanged, and its rows deleted a few at a time."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+import typing as t
+
+from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+
+LOCK_WAIT, DEADLOCK, NO_SUCH_TABLE, REFERENCED, DENIED, NO_DROP = 1205, 1213, 1146, 1701, 1142, 1227
+CHUNK = 5000  # rows that one DELETE removes: short transactions, also for replicas and Galera
+TRIES = 5  # of a statement that met a deadlock, or another node's write
+LONGEST = 64  # characters of a table's name
+
+
+class Table:
+    """The table ``name``, which may be qualified with its database."""
+
+    def __init__(self, connection: _mysql.Connection, name: str) -> None:
+        self.connection = connection
+        self.name = name
+        database, _dot, self.bare = name.rpartition(".")
+        self.database = self.literal(database) if database else "DATABASE()"
+        self.prefix = _mysql.quote_identifier(database) + "." if database else ""
+        self.quoted = self.prefix + _mysql.quote_identifier(self.bare)
+
+    # -- statements
+
+    def literal(self, value: t.Any) -> str:
+        """A value as SQL."""
+        return str(self.connection.escape(value))
+
+    def query(self, sql: str) -> list[tuple[t.Any, ...]]:
+        """The rows that a statement gives."""
+        return self._run(sql)[1]
+
+    def change(self, sql: str) -> int:
+        """How many rows a statement changed. A deadlock took nothing into effect, and it is tried again."""
+        for _try in range(TRIES):
+            try:
+                return self._run(sql)[0]
+            except LampError as error:
+                if error.details.get("server_error") != DEADLOCK:
+                    raise
+        return self._run(sql)[0]
+
+    def _run(self, sql: str) -> tuple[int, list[tuple[t.Any, ...]]]:
+        try:
+            with self.connection.cursor() as cursor:
+                changed = cursor.execute(sql)
+                return int(changed), list(cursor.fetchall() or ())
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> LampError:
+        number = error.args[0] if error.args else 0
+        text = error.args[1] if len(error.args) > 1 else str(error)
+        if number == NO_SUCH_TABLE:
+            return LampError(
+                "session_purge_no_table",
+                f"A table is missing: {text}.",
+                "Check table, layout and login_db; epoch_table and layout if it is the table of the epochs.",
+            )
+        if number == LOCK_WAIT:
+            return LampError(
+                "session_purge_locked",
+                f"The table {self.name} is held by others: {_mysql.open_transactions(self.connection)}.",
+                "End them, or wait until they are done, or choose another on_lock.",
+                server_error=number,
+            )
+        return LampError(
+            "session_purge_failed",
+            f"The sessions in {self.name} cannot be purged: {text} (error {number}).",
+            "Check where, columns, and the grants of login_user.",
+            server_error=number,
+        )
+
+    # -- what the server knows of it
+
+    def exists(self) -> bool:
+        """Whether the table is there."""
+        return bool(self.query(f"SELECT 1 FROM information_schema.TABLES WHERE {self._here()}"))
+
+    def columns(self) -> dict[str, str]:
+        """Its columns that can be written, and their types."""
+        rows = self.query(
+            "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS"
+            f" WHERE {self._here()} AND EXTRA NOT LIKE '%GENERATED%' ORDER BY ORDINAL_POSITION"
+        )
+        return {name: kind.lower() for name, kind in rows}
+
+    def _here(self, schema: str = "TABLE_SCHEMA", table: str = "TABLE_NAME") -> str:
+        return f"{schema} = {self.database} AND {table} = {self.literal(self.bare)}"
+
+    def _key(self) -> list[str]:
+        rows = self.query(
+            "SELECT COLUMN_NAME FROM information_schema.STATISTICS"
+            f" WHERE {self._here()} AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX"
+        )
+        return [_mysql.quote_identifier(name) for (name,) in rows]
+
+    def count(self, condition: str = "TRUE", distinct: str = "", limit: int = 0) -> int:
+        """Rows that meet the condition, or different values in a column of them; counting stops above ``limit``."""
+        what = f"DISTINCT {distinct}" if distinct else "1"
+        stop = f" LIMIT {limit}" if limit else ""
+        rows = self.query(f"SELECT COUNT(*) FROM (SELECT {what} FROM {self.quoted} WHERE {condition}{stop}) AS found")
+        return int(rows[0][0])
+
+    # -- changes
+
+    def truncate(self, deny_lock: bool) -> bool:
+        """Empty it at once; False where that is not possible: no DROP, foreign keys point here, others hold it.
+
+        :raises LampError: ``session_purge_locked`` when others hold it and ``deny_lock`` is set
+        """
+        try:
+            self._run(f"TRUNCATE TABLE {self.quoted}")
+        except LampError as error:
+            number = error.details.get("server_error")
+            if number in (REFERENCED, DENIED, NO_DROP) or (number == LOCK_WAIT and not deny_lock):
+                return False
+            raise
+        return True
+
+    def delete(self, condition: str) -> int:
+        """Delete the rows that meet the condition, in the order of the primary key, a few at a time; how many."""
+        key = self._key()
+        if not key:
+            return self._repeat(f"DELETE FROM {self.quoted} WHERE {condition} LIMIT {CHUNK}")
+        first, order = key[0], ", ".join(key)
+        gone = 0
+        span = "TRUE"
+        while True:
+            rows = self.query(
+                f"SELECT {first} FROM {self.quoted} WHERE {span} ORDER BY {first} LIMIT 1 OFFSET {CHUNK - 1}"
+            )
+            last = self.literal(rows[0][0]) if rows else ""
+            until = f" AND {first} <= {last}" if rows else ""
+            gone += self._repeat(
+                f"DELETE FROM {self.quoted} WHERE {span}{until} AND ({condition}) ORDER BY {order} LIMIT {CHUNK}"
+            )
+            if not rows:
+                return gone
+            span = f"{first} > {last}"
+
+    def _repeat(self, sql: str) -> int:
+        gone = 0
+        while True:
+            changed = self.change(sql)
+            gone += changed
+            if changed < CHUNK:
+                return gone
+
+    # -- exchange
+
+    def swap(self, kept: str, wait: int) -> None:
+        """Put a new table in its place that holds only the rows that meet ``kept``; the old one is swept later.
+
+        It waits for others by short attempts, so that statements that queue behind it are held up for a second at most.
+
+        :raises LampError: ``session_purge_cannot_swap``, ``session_purge_locked``
+        """
+        self._refuse_swap()
+        fresh, old = self._aside(), self._aside()
+        self._run(f"CREATE TABLE {fresh} LIKE {self.quoted}")
+        columns = ", ".join(_mysql.quote_identifier(name) for name in self.columns())
+        deadline = time.monotonic() + wait
+        try:
+            if kept != "FALSE":
+                self.change(f"INSERT INTO {fresh} ({columns}) SELECT {columns} FROM {self.quoted} WHERE {kept}")
+            self._run("SET SESSION lock_wait_timeout = 1")
+            while True:
+                try:
+                    self._run(f"RENAME TABLE {self.quoted} TO {old}, {fresh} TO {self.quoted}")
+                    break
+                except LampError as error:
+                    if error.details.get("server_error") != LOCK_WAIT or time.monotonic() > deadline:
+                        raise
+        except LampError:
+            self._run(f"DROP TABLE {fresh}")
+            raise
+        finally:
+            self._run(f"SET SESSION lock_wait_timeout = {wait}")
+
+    def _refuse_swap(self) -> None:
+        triggers = self.query(
+            f"SELECT 1 FROM information_schema.TRIGGERS WHERE {self._here('EVENT_OBJECT_SCHEMA', 'EVENT_OBJECT_TABLE')}"
+        )
+        keys = self.query(
+            "SELECT 1 FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_NAME IS NOT NULL AND"
+            f" ({self._here()} OR {self._here('REFERENCED_TABLE_SCHEMA', 'REFERENCED_TABLE_NAME')})"
+        )
+        long = len(self.bare) > LONGEST - len("_purged_") - 8
+        if triggers or keys or long:
+            why = "a name that is too long" if long else "triggers" if triggers else "foreign keys"
+            raise LampError(
+                "session_purge_cannot_swap",
+                f"The table {self.name} cannot be exchanged for an empty one: it has {why}.",
+                "Set on_lock to delete or wait.",
+            )
+
+    def _aside(self) -> str:
+        return self.prefix + _mysql.quote_identifier(f"{self.bare}_purged_{secrets.token_hex(4)}")
+
+    def aside(self) -> list[Table]:
+        """The tables that earlier exchanges put aside."""
+        name = re.compile(re.escape(self.bare) + r"_purged_[0-9a-f]{8}")
+        rows = self.query(f"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {self.database}")
+        qualifier = self.name[: -len(self.bare)]
+        return [Table(self.connection, qualifier + found) for (found,) in rows if name.fullmatch(found)]
+
+    def drop(self) -> None:
+        """Drop the table."""
+        self._run(f"DROP TABLE {self.quoted}")

@@ -1,0 +1,161 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sessions in CouchDB's protocol: document by document, or the database at once with what must outlive it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.couchdb import CouchDb as Store
+
+from tests.support.modules import run_module
+from tests.support.purge import purge
+from tests.support.servers.couchdb import CouchDb
+
+COUNTS = ("changed", "before", "purged", "after", "diff")
+SECURITY = {"admins": {"names": ["root"], "roles": []}, "members": {"names": [], "roles": ["shop"]}}
+VIEWS = {"by_age": {"map": "function (doc) { emit(doc.createdAt); }"}}
+ATTACHED = {"note.txt": {"content_type": "text/plain", "data": "aGVsbG8="}}
+
+
+class Database:
+    """A database of sessions with a design document, an attachment to it, and a security object."""
+
+    def __init__(self, server: CouchDb) -> None:
+        self.server = server
+        self.name = f"phpsessid-{secrets.token_hex(4)}"
+        self.ask("PUT", "")
+        self.ask("PUT", "/_security", SECURITY)
+        self.ask("PUT", "/_design/sessions", {"version": 3, "views": VIEWS, "_attachments": ATTACHED})
+        self.options: dict[str, Any] = {"url": server.url, "login_db": self.name}
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        return self.server.request(method, f"/{self.name}{path}", body)
+
+    def fill(self, *names: str, created: float = 0) -> None:
+        documents = [{"_id": name, "data": "user|i:1;", "createdAt": created or time.time()} for name in names]
+        self.ask("POST", "/_bulk_docs", {"docs": documents})
+
+    def ids(self) -> set[str]:
+        return {row["id"] for row in self.ask("GET", "/_all_docs")["rows"]}
+
+    def purge(self, **options: Any) -> dict[str, Any]:
+        return purge("couchdb", **self.options, **options)
+
+    def assert_intact(self) -> None:
+        """The design document with its attachment, and the security object."""
+        design = self.ask("GET", "/_design/sessions?attachments=true")
+        assert (design["version"], design["views"]) == (3, VIEWS)
+        assert design["_attachments"]["note.txt"]["data"] == "aGVsbG8="
+        assert self.ask("GET", "/_security") == SECURITY
+
+
+@pytest.fixture()
+def database(couchdb: CouchDb) -> Database:
+    return Database(couchdb)
+
+
+def test_the_plan_is_what_the_run_does_and_a_second_run_does_nothing(database: Database) -> None:
+    database.fill(*(f"s{number:04}" for number in range(450)))
+    database.ask("PUT", "/settings", {"theme": "dark"})
+    database.ask("PUT", "/half", {"data": "no session"})
+    arguments = {"store": "couchdb", **database.options}
+    plan = run_module("session_purge", arguments, check=True, diff=True)
+    assert len(database.ids()) == 453
+    done = run_module("session_purge", arguments, diff=True)
+    assert {key: plan[key] for key in COUNTS} == {key: done[key] for key in COUNTS}
+    assert (done["purged"], done["after"], done["ignored"]) == (450, 0, 2)
+    assert database.ids() == {"_design/sessions", "settings", "half"}
+    database.assert_intact()
+    assert not run_module("session_purge", arguments)["changed"]
+
+
+def test_a_dedicated_database_is_made_anew_with_all_that_is_no_session(database: Database) -> None:
+    database.fill("a", "b")
+    neighbours = {f"{database.name}{end}" for end in ("2", "-lamp", "-lamp-purge2")}
+    for name in neighbours:
+        database.server.request("PUT", f"/{name}")
+    plan = database.purge(dedicated=True, check=True)
+    assert database.ids() == {"a", "b", "_design/sessions"}
+    done = database.purge(dedicated=True)
+    assert {key: plan[key] for key in COUNTS} == {key: done[key] for key in COUNTS}
+    assert (done["purged"], database.ids()) == (2, {"_design/sessions"})
+    database.assert_intact()
+    everywhere = set(database.server.request("GET", "/_all_dbs"))
+    assert neighbours <= everywhere
+    assert f"{database.name}-lamp-purge" not in everywhere
+    assert not database.purge(dedicated=True)["changed"]
+
+
+@pytest.mark.parametrize("request_number", range(1, 9))
+def test_a_purge_that_is_killed_anywhere_loses_nothing(
+    database: Database, request_number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.fill("a", "b")
+    ask = Store._ask
+    writes = 0
+
+    def dies(self: Store, method: str, *arguments: Any, **options: Any) -> Any:
+        nonlocal writes
+        writes += method != "GET"
+        if writes == request_number:
+            raise KeyboardInterrupt
+        return ask(self, method, *arguments, **options)
+
+    monkeypatch.setattr(Store, "_ask", dies)
+    with pytest.raises(KeyboardInterrupt):
+        database.purge(dedicated=True)
+    monkeypatch.setattr(Store, "_ask", ask)
+    database.purge(dedicated=True)
+    assert database.ids() == {"_design/sessions"}
+    database.assert_intact()
+    assert f"{database.name}-lamp-purge" not in database.server.request("GET", "/_all_dbs")
+
+
+def test_a_database_in_the_way_is_left_alone(database: Database) -> None:
+    database.fill("a")
+    database.server.request("PUT", f"/{database.name}-lamp-purge")
+    database.server.request("PUT", f"/{database.name}-lamp-purge/x", {"precious": 1})
+    with pytest.raises(LampError, match="is in its way"):
+        database.purge(dedicated=True)
+    assert database.ids() == {"a", "_design/sessions"}
+    assert database.server.request("GET", f"/{database.name}-lamp-purge/x")["precious"] == 1
+
+
+def test_age_and_ids_select(database: Database) -> None:
+    database.fill("new", "admin")
+    database.fill("old", created=time.time() - 7200)
+    database.fill("old-in-milliseconds", created=(time.time() - 7200) * 1000)
+    assert database.purge(older_than="1h")["purged"] == 2
+    assert database.purge(keep_ids=["admin"], dedicated=True)["purged"] == 1
+    assert database.ids() == {"admin", "_design/sessions"}
+
+
+def test_a_document_that_is_written_meanwhile_is_found_by_the_next_pass(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.fill("a", "b")
+    delete = Store._delete
+
+    def late(self: Store, documents: list[dict[str, Any]]) -> None:
+        monkeypatch.setattr(Store, "_delete", delete)
+        database.ask("PUT", "/a", {**database.ask("GET", "/a"), "data": "written back"})
+        delete(self, documents)
+
+    monkeypatch.setattr(Store, "_delete", late)
+    database.purge()
+    assert database.ids() == {"_design/sessions"}
+
+
+def test_what_is_missing_is_named(database: Database) -> None:
+    with pytest.raises(LampError) as raised:
+        purge("couchdb", url=database.server.url, login_db="nowhere")
+    assert (raised.value.code, "nowhere" in raised.value.message) == ("session_purge_no_database", True)
+    with pytest.raises(LampError) as raised:
+        purge("couchdb", url="http://127.0.0.1:9", login_db="nowhere")
+    assert raised.value.code == "session_purge_unreachable"

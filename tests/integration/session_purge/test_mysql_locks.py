@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Somebody holds the table: what becomes of the purge is an option, and who holds it is said."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pymysql
+import pytest
+
+from tests.support.modules import run_module
+from tests.support.purge import purge
+from tests.support.servers.mariadb import MariaDB
+
+
+class Held:
+    """The table ``s`` of three sessions, and a report that holds it."""
+
+    def __init__(self, server: MariaDB, database: str) -> None:
+        self.server = server
+        self.options = {
+            "login_db": database, **server.login, "layout": "custom", "table": "s", "columns": {"id": "id"},
+            "lock_wait_timeout": 1,
+        }  # fmt: skip
+        self.database = database
+        self.sql("CREATE TABLE s (id VARCHAR(9) PRIMARY KEY)")
+        self.sql("INSERT INTO s VALUES ('a'), ('b'), ('c')")
+        self.reader: pymysql.Connection[Any] = server.connect(database, autocommit=False)
+        self.reader.query("SELECT * FROM s")
+
+    def sql(self, sql: str) -> list[tuple[Any, ...]]:
+        return self.server.query(sql, database=self.database)
+
+    def tables(self) -> set[str]:
+        return {name for (name,) in self.sql("SHOW TABLES")}
+
+    def purge(self, **options: Any) -> dict[str, Any]:
+        return purge("mysql", **{**self.options, **options})
+
+    def run(self, **options: Any) -> Any:
+        return run_module("session_purge", {"store": "mysql", **self.options, **options})
+
+
+@pytest.fixture()
+def held(mariadb: MariaDB, database: str) -> Iterator[Held]:
+    held = Held(mariadb, database)
+    yield held
+    if held.reader.open:
+        held.reader.close()
+
+
+def test_by_default_the_rows_are_deleted_for_which_nobody_has_to_let_go(held: Held) -> None:
+    assert held.purge()["purged"] == 3
+    assert held.sql("SELECT COUNT(*) FROM s") == [(0,)]
+
+
+def test_a_row_that_is_held_is_waited_for_and_the_holder_is_named(held: Held) -> None:
+    held.reader.query("SELECT * FROM s WHERE id = 'b' FOR UPDATE")
+    result = held.run()
+    assert result["error_code"] == "session_purge_locked"
+    assert f"(connection {held.reader.thread_id()}," in result["msg"]
+
+
+@pytest.mark.parametrize("on_lock", ["wait", "swap"])
+def test_who_does_not_let_go_is_named_and_nothing_is_lost(held: Held, on_lock: str) -> None:
+    result = held.run(on_lock=on_lock)
+    assert result["error_code"] == "session_purge_locked"
+    assert f"(connection {held.reader.thread_id()}," in result["msg"]
+    assert held.sql("SELECT COUNT(*) FROM s") == [(3,)]
+    assert held.tables() == {"s"}
+
+
+def test_a_swap_comes_through_once_the_table_is_let_go(held: Held) -> None:
+    end = threading.Timer(1.5, held.reader.close)
+    end.start()
+    done = held.purge(on_lock="swap", lock_wait_timeout=30, keep_ids=["b"])
+    end.join()
+    assert (done["purged"], done["after"], held.sql("SELECT id FROM s")) == (2, 1, [("b",)])
+
+
+def test_a_table_that_was_exchanged_is_swept_later_and_its_neighbours_are_not(held: Held) -> None:
+    held.reader.close()
+    neighbours = {
+        "s_purged_1234567",
+        "s_purged_123456789",
+        "s_purged_1234567x",
+        "ss_purged_12345678",
+        "s_purged_1234567G",
+    }
+    for name in neighbours:
+        held.sql(f"CREATE TABLE `{name}` (id INT)")
+    done = held.purge(on_lock="swap", leftovers="leave")
+    assert (done["purged"], done["after"], done["swept"]) == (3, 0, 0)
+    (old,) = held.tables() - neighbours - {"s"}
+    assert held.sql(f"SELECT COUNT(*) FROM `{old}`") == [(3,)]
+    assert held.purge(leftovers="only", check=True)["swept"] == 3
+    assert old in held.tables()
+    swept = held.purge(leftovers="only")
+    assert (swept["changed"], swept["swept"], held.tables()) == (True, 3, neighbours | {"s"})
+    assert not held.purge(leftovers="only")["changed"]
+
+
+def test_a_table_that_more_hangs_on_is_not_exchanged(held: Held) -> None:
+    held.reader.close()
+    held.sql("CREATE TRIGGER t BEFORE DELETE ON s FOR EACH ROW SET @gone = 1")
+    result = held.run(on_lock="swap")
+    assert result["error_code"] == "session_purge_cannot_swap"
+    assert "triggers" in result["msg"]
+    assert held.sql("SELECT COUNT(*) FROM s") == [(3,)]

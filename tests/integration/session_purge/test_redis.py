@@ -1,0 +1,208 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sessions in Redis: single servers, a cluster, sentinels; TLS and ACL; PHP's own extension and others' prefixes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+
+from tests.support.modules import COLLECTIONS, run_module
+from tests.support.purge import purge
+from tests.support.servers.base import wait_until
+from tests.support.servers.redis import RedisCluster, RedisServer, Sentinel, TlsRedisServer
+
+PHP = "PHPREDIS_SESSION:"
+COUNTS = ("changed", "before", "purged", "after", "diff")
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture()
+def server(running: RedisServer) -> RedisServer:
+    running.client.flushall()
+    return running
+
+
+def fill(client: Any, *names: str) -> None:
+    for name in names:
+        client.set(name, "user|i:1;")
+
+
+def left(client: Any) -> set[str]:
+    return {name.decode() for name in client.keys("*")}
+
+
+def run(server: RedisServer, **options: Any) -> dict[str, Any]:
+    return purge("redis", servers=[server.address], **options)
+
+
+def test_the_plan_is_what_the_run_does_and_a_second_run_does_nothing(server: RedisServer) -> None:
+    fill(server.client, f"{PHP}a", f"{PHP}b", f"{PHP}b_LOCK", "cache")
+    arguments = {"store": "redis", "servers": [server.address]}
+    plan = run_module("session_purge", arguments, check=True, diff=True)
+    assert len(left(server.client)) == 4
+    done = run_module("session_purge", arguments, diff=True)
+    assert {key: plan[key] for key in COUNTS} == {key: done[key] for key in COUNTS}
+    assert done["diff"]["before"] == f"redis {server.address} database 0: 2 sessions\n"
+    assert left(server.client) == {"cache"}
+    assert not run_module("session_purge", arguments)["changed"]
+
+
+def test_a_session_of_the_extension_goes_with_its_lock(server: RedisServer) -> None:
+    code = "session_start(); $_SESSION['user'] = 1; posix_kill(getmypid(), 9);"
+    subprocess.run(
+        [
+            "php", "-d", "session.save_handler=redis", "-d", f"session.save_path=tcp://{server.address}",
+            "-d", "redis.session.locking_enabled=1", "-r", code,
+        ],
+        check=False, capture_output=True,
+    )  # fmt: skip
+    (lock,) = left(server.client)
+    assert lock.startswith(PHP)
+    assert lock.endswith("_LOCK")
+    fill(server.client, lock[: -len("_LOCK")])
+    assert run(server)["purged"] == 1
+    assert left(server.client) == set()
+
+
+@pytest.mark.parametrize("pattern", [None, "[a-z]+"])
+def test_who_is_kept_keeps_the_lock_too(server: RedisServer, pattern: str | None) -> None:
+    kept = {f"{PHP}admin", f"{PHP}admin_LOCK"}
+    fill(server.client, *kept, f"{PHP}a", f"{PHP}a_LOCK")
+    done = run(server, keep_ids=["admin"], id_pattern=pattern)
+    assert (done["before"], done["purged"], done["after"]) == (2, 1, 1)
+    assert left(server.client) == kept
+
+
+def test_other_prefixes_are_taken_as_they_are(server: RedisServer) -> None:
+    session = "0123456789abcdef0123456789"
+    fill(server.client, f"sf_s{session}", "sf_settings", f"sf_t{session}", f"a[b]*?:{session}", f"ab:{session}")
+    assert run(server, prefix="sf_s")["purged"] == 1
+    assert run(server, prefix="a[b]*?:")["purged"] == 1
+    assert left(server.client) == {"sf_settings", f"sf_t{session}", f"ab:{session}"}
+
+
+def test_only_the_database_that_is_named_is_purged(server: RedisServer) -> None:
+    fill(server.client, f"{PHP}a")
+    server.client.execute_command("MOVE", f"{PHP}a", 3)
+    fill(server.client, f"{PHP}b")
+    assert run(server, login_db="3", dedicated=True)["purged"] == 1
+    assert left(server.client) == {f"{PHP}b"}
+    with pytest.raises(LampError, match="'shop' is no number"):
+        run(server, login_db="shop")
+
+
+def test_a_dedicated_database_is_flushed(server: RedisServer) -> None:
+    fill(server.client, *(f"any:{number}" for number in range(50)))
+    assert run(server, dedicated=True, check=True)["purged"] == 50
+    done = run(server, dedicated=True)
+    assert (done["purged"], done["after"], left(server.client)) == (50, 0, set())
+    fill(server.client, f"{PHP}a", f"{PHP}b", "other")
+    assert run(server, dedicated=True, keep_ids=["a"])["purged"] == 1
+    assert left(server.client) == {f"{PHP}a", "other"}
+
+
+def test_more_sessions_than_a_page_on_more_servers_than_one(server: RedisServer) -> None:
+    fill(server.client, *(f"{PHP}{number}" for number in range(5000)))
+    with RedisServer("--unixsocket", "redis.sock") as other:
+        fill(other.client, f"{PHP}a")
+        done = purge("redis", servers=[server.address, str(other.folder / "redis.sock")])
+        assert (done["purged"], left(server.client), left(other.client)) == (5001, set(), set())
+
+
+def test_a_user_of_an_acl_without_scripts_purges_all_the_same(server: RedisServer) -> None:
+    server.client.execute_command("ACL", "SETUSER", "shop", "on", ">shop-secret", "~*", "+scan", "+unlink", "+ping")
+    fill(server.client, f"{PHP}a", f"{PHP}a_LOCK", f"{PHP}a_b")
+    login = {"login_user": "shop", "login_password": "shop-secret"}
+    assert run(server, **login)["purged"] == 1
+    assert left(server.client) == {f"{PHP}a_b"}
+    for wrong in ({**login, "login_password": "wrong"}, {**login, "dedicated": True}):
+        result = run_module("session_purge", {"store": "redis", "servers": [server.address], **wrong})
+        assert result["error_code"] == "session_purge_denied"
+        assert "shop-secret" not in result.output
+
+
+def test_tls_with_certificates_of_both_sides(server: RedisServer) -> None:
+    with TlsRedisServer() as secure:
+        fill(secure.client, f"{PHP}a")
+        files = {"ca_cert": str(secure.files["ca"]), "client_cert": str(secure.files["cert"])}
+        assert run(secure, **files, client_key=str(secure.files["key"]))["purged"] == 1
+        for options in ({}, {"tls": True}):
+            with pytest.raises(LampError) as raised:
+                run(secure, **options)
+            assert raised.value.code == "session_purge_unreachable"
+
+
+def test_a_cluster_is_found_by_one_node_and_purged_on_all() -> None:
+    with RedisCluster() as cluster:
+        client = cluster.client
+        sessions = [f"PHPREDIS_CLUSTER_SESSION:{number}" for number in range(300)]
+        fill(client, *sessions, f"{sessions[0]}_LOCK", f"{PHP}a", "cache")
+        options: dict[str, Any] = {"topology": "cluster", "servers": [cluster.nodes[1].address]}
+        plan = purge("redis", **options, check=True)
+        done = purge("redis", **options)
+        assert {key: plan[key] for key in COUNTS} == {key: done[key] for key in COUNTS}
+        assert (done["purged"], len(done["diff"]["before"].splitlines())) == (300, 3)
+        assert {name.decode() for name in client.keys("*", target_nodes="primaries")} == {f"{PHP}a", "cache"}
+        fill(client, sessions[1])
+        assert purge("redis", **options, id_pattern="[0-9]+")["purged"] == 1
+        cluster.nodes[2].kill()
+        with pytest.raises(LampError) as raised:
+            purge("redis", **options)
+        assert raised.value.code in {"session_purge_unreachable", "session_purge_failed"}
+
+
+def test_the_primary_is_the_one_that_the_sentinels_name(server: RedisServer) -> None:
+    with Sentinel(server) as sentinel:
+        fill(server.client, f"{PHP}a")
+        options: dict[str, Any] = {"topology": "sentinel", "servers": [sentinel.address]}
+        assert purge("redis", **options)["purged"] == 1
+        with pytest.raises(LampError, match="nobody"):
+            purge("redis", **options, sentinel_service="nobody")
+
+
+def test_a_replica_is_refused_with_the_way_out(server: RedisServer) -> None:
+    with RedisServer("--replicaof", "127.0.0.1", str(server.port)) as replica:
+        fill(server.client, f"{PHP}a")
+        wait_until(lambda: replica.client.exists(f"{PHP}a"), "the replication")
+        with pytest.raises(LampError) as raised:
+            run(replica)
+        assert "the primary, not a replica" in str(raised.value)
+
+
+def test_sessions_that_keep_coming_are_an_error(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(server.client, f"{PHP}a")
+    module = "ansible_collections.lamp.cluster.plugins.module_utils._session_stores.redis.Redis"
+    monkeypatch.setattr(f"{module}._unlink", lambda _self, names: len(names))
+    with pytest.raises(LampError) as raised:
+        run(server, id_pattern="[a-z]")
+    assert raised.value.code == "session_purge_not_blocked"
+    assert server.address in raised.value.message
+
+
+def test_without_the_library_its_package_is_named(server: RedisServer) -> None:
+    code = (
+        "import sys; sys.modules['redis'] = None\n"
+        "from tests.support.purge import purge\n"
+        f"purge('redis', servers=['{server.address}'])"
+    )
+    path = {"PYTHONPATH": f"{COLLECTIONS}:{COLLECTIONS.parents[1]}"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=path)
+    assert "Failed to import the required Python library (redis)" in done.stderr
+    assert "python3-redis" in done.stderr
+
+
+def test_bad_addresses_are_named() -> None:
+    with pytest.raises(LampError, match="'redis://x' in servers is no address"):
+        purge("redis", servers=["redis://x"])

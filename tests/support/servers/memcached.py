@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Memcached on loopback."""
+
+from __future__ import annotations
+
+import pwd
+from pathlib import Path
+
+import pymemcache
+
+from tests.support import certificates
+from tests.support.servers.base import Server
+
+
+class MemcachedServer(Server):
+    """``with MemcachedServer() as server: server.client.set("key", "value")``."""
+
+    name = "memcached"
+
+    def __init__(self, *options: str, memory: int = 64, users: str = "") -> None:
+        """``users`` is the content of its own file of users, ``name:password`` a line."""
+        super().__init__()
+        self.options = options
+        self.memory = memory
+        self.users = users
+
+    def prepare(self) -> None:
+        if self.users:
+            path = self.folder / "users"
+            path.write_text(self.users)
+            path.chmod(0o644)
+
+    def command(self) -> list[str]:
+        own = ["-Y", str(self.folder / "users")] if self.users else []
+        return [
+            "memcached", "-u", pwd.getpwuid(65534).pw_name, "-l", "127.0.0.1", "-p", str(self.port), "-U", "0",
+            "-m", str(self.memory), *own, *self.options,
+        ]  # fmt: skip
+
+    @property
+    def client(self) -> pymemcache.Client:
+        """A connection to it."""
+        return pymemcache.Client(("127.0.0.1", self.port), timeout=10, default_noreply=False)
+
+    @property
+    def address(self) -> str:
+        """Its address, as users write it."""
+        return f"127.0.0.1:{self.port}"
+
+
+class TlsMemcachedServer(MemcachedServer):
+    """One that takes TLS alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files: dict[str, Path] = {}
+
+    def prepare(self) -> None:
+        self.files = certificates.make(self.folder)
+
+    def command(self) -> list[str]:
+        chain, key = self.files["cert"], self.files["key"]
+        return [*super().command(), "-Z", "-o", f"ssl_chain_cert={chain},ssl_key={key}"]

@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Redis as processes on loopback: a server, a cluster of three primaries, a primary that a sentinel watches."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+
+from tests.support import certificates
+from tests.support.servers.base import Server, free_port, wait_until
+
+
+class RedisServer(Server):
+    """``with RedisServer() as server: server.client.set("key", "value")``; in memory only."""
+
+    name = "redis"
+
+    def __init__(self, *options: str) -> None:
+        super().__init__()
+        self.options = options
+        self.client: Any = redis.Redis(host="127.0.0.1", port=self.port)
+
+    def command(self) -> list[str]:
+        return [
+            "redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder),
+            "--save", "", "--appendonly", "no", *self.options,
+        ]  # fmt: skip
+
+    def ready(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except redis.exceptions.ConnectionError:
+            return False
+
+    @property
+    def address(self) -> str:
+        """Its address, as users write it."""
+        return f"127.0.0.1:{self.port}"
+
+
+class TlsRedisServer(RedisServer):
+    """One that takes TLS alone, and wants a certificate of its clients."""
+
+    def __init__(self, *options: str) -> None:
+        super().__init__(*options)
+        self.files: dict[str, Path] = {}
+
+    def prepare(self) -> None:
+        self.files = certificates.make(self.folder)
+        self.client = redis.Redis(
+            host="127.0.0.1", port=self.port, ssl=True, ssl_ca_certs=str(self.files["ca"]),
+            ssl_certfile=str(self.files["cert"]), ssl_keyfile=str(self.files["key"]),
+        )  # fmt: skip
+
+    def command(self) -> list[str]:
+        return [
+            *super().command(), "--port", "0", "--tls-port", str(self.port),
+            "--tls-ca-cert-file", str(self.files["ca"]), "--tls-cert-file", str(self.files["cert"]),
+            "--tls-key-file", str(self.files["key"]),
+        ]  # fmt: skip
+
+
+class RedisNode(RedisServer):
+    """A node of a cluster."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bus = free_port()
+
+    def command(self) -> list[str]:
+        cluster = ["--cluster-enabled", "yes", "--cluster-port", str(self.bus), "--cluster-node-timeout", "2000"]
+        return [*super().command(), *cluster]
+
+
+class RedisCluster:
+    """``with RedisCluster() as cluster: cluster.client.set(...)``: three primaries that share the slots."""
+
+    def __init__(self) -> None:
+        self.nodes = [RedisNode() for _ in range(3)]
+        self.client: Any = None
+
+    def __enter__(self) -> Self:
+        try:
+            for number, node in enumerate(self.nodes):
+                node.__enter__()
+                first, end = (16384 * step // 3 for step in (number, number + 1))
+                node.client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
+                node.client.execute_command("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port, self.nodes[0].bus)
+            for node in self.nodes:
+                wait_until(partial(self._joined, node), "the Redis cluster")
+            self.client = redis.RedisCluster(host="127.0.0.1", port=self.nodes[0].port)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _joined(self, node: RedisNode) -> bool:
+        state = node.client.execute_command("CLUSTER INFO")
+        return state["cluster_state"] == "ok" and int(state["cluster_known_nodes"]) == len(self.nodes)
+
+    def __exit__(self, *_exception: object) -> None:
+        for node in self.nodes:
+            node.__exit__()
+
+
+class Sentinel(RedisServer):
+    """Watches a primary under the name ``mymaster``."""
+
+    def __init__(self, primary: RedisServer) -> None:
+        super().__init__()
+        self.primary = primary
+
+    def prepare(self) -> None:
+        (self.folder / "sentinel.conf").write_text(
+            f"bind 127.0.0.1\nport {self.port}\nsentinel monitor mymaster 127.0.0.1 {self.primary.port} 1\n"
+        )
+
+    def command(self) -> list[str]:
+        return ["redis-server", str(self.folder / "sentinel.conf"), "--sentinel", "--dir", str(self.folder)]
