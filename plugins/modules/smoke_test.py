@@ -111,12 +111,10 @@ error_code:
 """
 
 import typing as t
-from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
-from ansible_collections.lamp.cluster.plugins.module_utils._smoke_test import SmokeTester
+from ansible_collections.lamp.cluster.plugins.module_utils._smoke_test import SmokeTester, local_address
 
 TEST_OPTIONS = {
     "path": {"type": "str", "required": True},
@@ -127,22 +125,6 @@ TEST_OPTIONS = {
     "headers": {"type": "dict"},
     "timeout": {"type": "float", "default": 10},
 }
-
-
-def local_address(base_url: str) -> str:
-    """This host's own address for ``base_url``: its port on the loopback interface."""
-    parts = urlsplit(base_url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise LampError(
-            "smoke_test_bad_url",
-            f"base_url {base_url!r} is no address of a web site.",
-            "Give it as http://name or https://name:port.",
-        )
-    return f"127.0.0.1:{port or (443 if parts.scheme == 'https' else 80)}"
 
 
 def smoke_test(module: AnsibleModule) -> dict[str, t.Any]:
