@@ -14,7 +14,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.memca
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import Names, Selection
 
 PREFIX = "memc.sess.key."
-LOCK = b"lock."  # php-memcached: between the prefix and the id
+LOCK = "lock."  # php-memcached: between the prefix and the id
 
 
 class Memcached(Simple):
@@ -29,7 +29,7 @@ class Memcached(Simple):
         self.selection = Selection(params, self.ABLE)
         prefix = params["prefix"] or PREFIX
         self.names = Names(prefix, params["id_pattern"])
-        self.locks = Names(prefix + LOCK.decode(), params["id_pattern"])
+        self.locks = Names(prefix + LOCK, self.names.pattern)
         self.flushed = False
         self.dedicated = params["dedicated"] and self.selection.everything
         if params["sasl"] and not self.dedicated:

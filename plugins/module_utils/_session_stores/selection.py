@@ -74,7 +74,7 @@ class Names:
         """
         self.prefix = prefix.encode()
         generated = prefix[-1:].isalnum()
-        pattern = id_pattern or (GENERATED_ID if generated else PHP_ID)
+        pattern = self.pattern = id_pattern or (GENERATED_ID if generated else PHP_ID)
         # The same as a pattern of Lua with a least and a greatest length, which Redis itself can apply.
         self.lua = None if id_pattern else ("^[%w,-]+$", 22 if generated else 1, 256 if generated else 2**31)
         try:

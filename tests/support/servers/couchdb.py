@@ -47,7 +47,7 @@ class CouchDb(Server):
 
     def command(self) -> list[str]:
         return [
-            str(FOLDER / "node_modules" / ".bin" / "pouchdb-server"), "--in-memory", "--no-stdout-logs", "--no-color",
+            str(FOLDER / "node_modules" / ".bin" / "pouchdb-server"), "--in-memory", "-n", "--no-color",
             "--host", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder),
             "--config", str(self.folder / "config.json"),
         ]  # fmt: skip

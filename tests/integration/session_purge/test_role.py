@@ -1,0 +1,51 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role and its playbook, run by Ansible itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from tests.support.modules import BIN, COLLECTIONS
+
+
+def play(folder: Path, playbook: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [str(BIN / "ansible-playbook"), "-i", "web1,web2,", "-c", "local", playbook, *arguments],
+        capture_output=True, text=True, check=False, cwd=folder,
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_NOCOLOR": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_every_host_purges_its_own_files_and_what_was_put_aside_is_swept(tmp_path: Path) -> None:
+    sites = {}
+    for host in ("web1", "web2"):
+        sites[host] = tmp_path / host / "sessions"
+        sites[host].mkdir(parents=True)
+        (sites[host] / "sess_a").touch()
+    variables = {
+        "deploy_hosts": "all", "session_purge_store": "files", "session_purge_dedicated": True,
+        "session_purge_save_path": f"{tmp_path}/{{{{ inventory_hostname }}}}/sessions",
+        "ansible_python_interpreter": str(BIN / "python"),
+    }  # fmt: skip
+    window = {**variables, "session_purge_leftovers": "leave"}
+    output = play(tmp_path, "lamp.cluster.purge_sessions", "-e", json.dumps(window), "--diff")
+    assert output.count("changed=1") == 2
+    assert f"-files {sites['web1']}: 1 sessions" in output
+    for site in sites.values():
+        assert list(site.iterdir()) == []
+        assert len(list(site.parent.iterdir())) == 2
+    (tmp_path / "sweep.yml").write_text(
+        "- hosts: all\n  gather_facts: false\n  tasks:\n"
+        "    - ansible.builtin.import_role:\n        name: lamp.cluster.session_purge\n        tasks_from: sweep\n"
+    )
+    assert play(tmp_path, "sweep.yml", "-e", json.dumps(variables)).count("changed=1") == 2
+    for site in sites.values():
+        assert list(site.parent.iterdir()) == [site]
+    assert play(tmp_path, "sweep.yml", "-e", json.dumps(variables)).count("changed=0") == 2
