@@ -23,8 +23,8 @@ final class MysqlConnection
     /** The server is not fit for work: no node of a cluster, shutting down, read-only, full. */
     private const UNFIT = [1040, 1047, 1053, 1290, 1836];
 
-    /** Nothing of the statement took effect, and the next try may succeed. */
-    private const AGAIN = [1205, 1213];
+    /** Deadlock, or on Galera a conflict: nothing of the statement took effect, and the next try may succeed. */
+    private const AGAIN = [1213];
 
     private const TRIES = 4;
 
@@ -38,6 +38,9 @@ final class MysqlConnection
 
     private readonly Servers $servers;
 
+    /** Seconds that a statement waits for a lock; the server ends it before the connection is given up. */
+    private readonly int $lockTimeout;
+
     private readonly int $readTimeout;
 
     /** @param array{servers: list<array{host?: string, port?: int, socket?: string}>, database: string,
@@ -50,7 +53,8 @@ final class MysqlConnection
             $settings['state_folder'] ?? '',
             $settings['retry_after'] ?? 10,
         );
-        $this->readTimeout = ($settings['read_timeout'] ?? 10) + ($settings['lock_timeout'] ?? 10);
+        $this->lockTimeout = max(1, $settings['lock_timeout'] ?? 10);
+        $this->readTimeout = ($settings['read_timeout'] ?? 10) + $this->lockTimeout;
     }
 
     /**
@@ -83,10 +87,9 @@ final class MysqlConnection
         }
     }
 
-    /** Start a transaction that waits for locks no longer than that; end() commits it. */
-    public function begin(int $wait): void
+    /** Start a transaction; end() commits it. */
+    public function begin(): void
     {
-        $this->run('SET SESSION innodb_lock_wait_timeout = ' . max(1, $wait), []);
         $this->run('SET TRANSACTION ISOLATION LEVEL READ COMMITTED', []); // no locks on gaps: new ids wait for nobody
         $this->pdo?->beginTransaction();
     }
@@ -155,8 +158,9 @@ final class MysqlConnection
             PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION,
             PDO::ATTR_EMULATE_PREPARES => false,
             // A value that does not fit is an error, never cut off. A Galera node first applies what others committed.
-            PDO::MYSQL_ATTR_INIT_COMMAND =>
-                "SET SESSION sql_mode = 'STRICT_ALL_TABLES' /*M!100301 , SESSION wsrep_sync_wait = 1 */",
+            PDO::MYSQL_ATTR_INIT_COMMAND => "SET SESSION sql_mode = 'STRICT_ALL_TABLES',"
+                . " SESSION innodb_lock_wait_timeout = $this->lockTimeout, SESSION lock_wait_timeout = $this->lockTimeout"
+                . ' /*M!100301 , SESSION wsrep_sync_wait = 1 */',
             PDO::ATTR_TIMEOUT => $this->settings['connect_timeout'] ?? 2,
         ];
         if (($this->settings['ca_cert'] ?? '') !== '') {

@@ -69,7 +69,7 @@ abstract class MysqlStore extends Store
     protected function lock(string $id): void
     {
         if ($this->locking === 'row') {
-            $this->connection->begin($this->lockTimeout);
+            $this->connection->begin();
             $this->connection->run('SELECT epoch FROM lamp_session WHERE id = ? FOR UPDATE', [$this->key($id)])->fetchAll();
         }
         if ($this->locking !== 'advisory') {
