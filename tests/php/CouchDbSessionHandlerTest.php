@@ -50,7 +50,7 @@ final class CouchDbSessionHandlerTest extends HandlerTestCase
     protected function expire(): void
     {
         foreach ($this->sessions() as $session) {
-            $this->put($session['_id'], ['expires_at' => time() - 1] + $session);
+            $this->put($session['_id'], ['expiresAt' => time() - 1] + $session);
         }
     }
 
@@ -169,10 +169,10 @@ final class CouchDbSessionHandlerTest extends HandlerTestCase
         $handler = $this->opened();
         $handler->updateTimestamp(self::ID, $handler->read(self::ID));
         self::assertSame($before, $this->sessions());
-        $this->put($before[0]['_id'], ['expires_at' => time() + 10] + $before[0]);
+        $this->put($before[0]['_id'], ['expiresAt' => time() + 10] + $before[0]);
         $handler = $this->opened();
         $handler->updateTimestamp(self::ID, $handler->read(self::ID));
-        self::assertGreaterThan(time() + 900, $this->sessions()[0]['expires_at']);
+        self::assertGreaterThan(time() + 900, $this->sessions()[0]['expiresAt']);
     }
 
     public function formerTimes(): iterable
@@ -231,7 +231,7 @@ final class CouchDbSessionHandlerTest extends HandlerTestCase
     {
         $this->save(['a' => 1]);
         $documents = array_map(
-            static fn (int $n): array => ['_id' => "session-$n", 'type' => 'session', 'epoch' => 1, 'expires_at' => $n, 'data' => ''],
+            static fn (int $n): array => ['_id' => "session-$n", 'type' => 'session', 'epoch' => 1, 'expiresAt' => $n, 'data' => ''],
             range(1, 1100),
         );
         $this->couchdb->request('POST', self::PATH . '/_bulk_docs', ['docs' => $documents]);

@@ -27,7 +27,7 @@ final class CouchDbDatabase
     private const VIEWS = [
         'by_expiry' => ['map' => <<<'JS'
             function (doc) {
-              if (doc.type === 'session') { emit(doc.expires_at, doc._rev); }
+              if (doc.type === 'session') { emit(doc.expiresAt, doc._rev); }
             }
             JS],
         // The layout of old: {_id, data, createdAt}, with seconds, milliseconds or a date.

@@ -119,8 +119,8 @@ final class CouchDbSessionHandler extends Store
         $live = $this->live($id, $epoch, $found);
         $this->remember($epoch, $live !== null);
         $this->revision = $found[$this->name($id)]['_rev'] ?? null;
-        $this->createdAt = (int) ($live['created_at'] ?? time());
-        $this->expiresAt = (int) ($live['expires_at'] ?? 0);
+        $this->createdAt = (int) ($live['createdAt'] ?? time());
+        $this->expiresAt = (int) ($live['expiresAt'] ?? 0);
         return $this->existed ? $this->content($live ?? []) : '';
     }
 
@@ -131,8 +131,8 @@ final class CouchDbSessionHandler extends Store
             $stored = $this->database->put($this->name($id), [
                 'type' => 'session',
                 'epoch' => $this->epoch,
-                'created_at' => $this->createdAt,
-                'expires_at' => $expires,
+                'createdAt' => $this->createdAt,
+                'expiresAt' => $expires,
                 'data' => base64_encode($data),
             ], $this->revision);
             if ($stored) {
@@ -182,7 +182,7 @@ final class CouchDbSessionHandler extends Store
     {
         $document = $found[$this->name($id)] ?? null;
         if ($document !== null) {
-            return $document['epoch'] === $epoch && $document['expires_at'] >= time() ? $document : null;
+            return $document['epoch'] === $epoch && $document['expiresAt'] >= time() ? $document : null;
         }
         $former = $found[$id] ?? null;
         if ($former === null || ($found[CouchDbDatabase::EPOCH]['first'] ?? null) !== $epoch) {

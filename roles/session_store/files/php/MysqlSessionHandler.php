@@ -11,10 +11,7 @@ final class MysqlSessionHandler extends MysqlStore
 {
     public function read(string $id): string
     {
-        $row = $this->attempt('read', function () use ($id): array {
-            $this->lock($id);
-            return $this->row($id, 's.data');
-        });
+        $row = $this->attempt('read', fn (): array => $this->current($id));
         if ($row === null) {
             $this->epoch = null;
             return '';

@@ -15,6 +15,9 @@ abstract class MysqlStore extends Store
 
     private ?string $locked = null;
 
+    /** @var array{string, array<string, mixed>}|null  what validateId() found, for read(), which PHP calls next */
+    private ?array $looked = null;
+
     /** @param 'none'|'advisory'|'row' $locking  one request of a session at a time, on the same database server */
     public function __construct(
         protected readonly MysqlConnection $connection,
@@ -37,7 +40,10 @@ abstract class MysqlStore extends Store
     public function validateId(string $id): bool
     {
         // Nobody knows while the database is away: the cookie stays, or everybody would be logged out for good.
-        return $this->attempt('look up', fn () => $this->row($id, 'NULL')['id'] !== null) ?? true;
+        return $this->attempt('look up', function () use ($id): bool {
+            $this->looked = [$id, $this->row($id)];
+            return $this->looked[1]['id'] !== null;
+        }) ?? true;
     }
 
     public function updateTimestamp(string $id, string $data): bool
@@ -51,13 +57,22 @@ abstract class MysqlStore extends Store
     }
 
     /**
-     * The epoch to work with, and the columns $columns of the session, if it counts.
+     * The epoch to work with, and the session, if it counts; with a lock on it, if there is to be one.
      *
-     * @return array<string, mixed>
+     * @return array{epoch: int|string, id: string|null, data: string|null}
      */
-    protected function row(string $id, string $columns): array
+    protected function current(string $id): array
     {
-        $sql = "SELECT e.epoch, s.id, $columns FROM lamp_session_epoch e LEFT JOIN lamp_session s"
+        [$known, $row] = $this->looked ?? [null, []];
+        $this->looked = null;
+        $this->lock($id);
+        return $known === $id && $this->locking === 'none' ? $row : $this->row($id);
+    }
+
+    /** @return array<string, mixed> */
+    private function row(string $id): array
+    {
+        $sql = 'SELECT e.epoch, s.id, s.data FROM lamp_session_epoch e LEFT JOIN lamp_session s'
             . ' ON s.id = ? AND s.epoch = e.epoch AND s.expires_at >= UNIX_TIMESTAMP() WHERE e.name = ?';
         $row = $this->connection->run($sql, [$this->key($id), self::EPOCH])->fetch(\PDO::FETCH_ASSOC);
         if ($row === false) {
@@ -66,7 +81,7 @@ abstract class MysqlStore extends Store
         return $row;
     }
 
-    protected function lock(string $id): void
+    private function lock(string $id): void
     {
         if ($this->locking === 'row') {
             $this->connection->begin();

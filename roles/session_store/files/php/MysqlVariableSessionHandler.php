@@ -59,8 +59,7 @@ final class MysqlVariableSessionHandler extends MysqlStore
     private function fetch(string $id): string
     {
         $this->requireSerializer();
-        $this->lock($id);
-        $row = $this->row($id, 's.data');
+        $row = $this->current($id);
         $this->remember((int) $row['epoch'], $row['id'] !== null);
         if ($this->existed) {
             if ($row['data'] !== '') {
