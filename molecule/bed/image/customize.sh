@@ -4,7 +4,8 @@
 set -eu
 
 # Nothing starts by itself but sshd: what a host does is its role's decision.
-for unit in apache2 php8.2-fpm nginx haproxy mariadb redis-server memcached rsync nftables; do
+php=$(php -r 'echo PHP_MAJOR_VERSION, ".", PHP_MINOR_VERSION;')
+for unit in apache2 "php$php-fpm" nginx haproxy mariadb redis-server memcached rsync nftables; do
     systemctl disable "$unit.service" >/dev/null 2>&1 || true
 done
 systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer man-db.timer \

@@ -63,20 +63,29 @@ class Bed:
 
     # Up
 
-    def up(self, web: int = 3, db: int = 3, subnet: str = DEFAULT_SUBNET, disks: dict[str, str] | None = None) -> None:
+    def up(
+        self,
+        web: int = 3,
+        db: int = 3,
+        subnet: str = DEFAULT_SUBNET,
+        disks: dict[str, str] | None = None,
+        release: str = image.RELEASES[0],
+    ) -> None:
         """Make the hosts, or start those that are off; returns when each has booted and is known to ssh.
 
         :param disks: gives hosts a small disk: ``{"web:/var/www/shop": "64m"}``.
+        :param release: the Debian release of the hosts
         """
         check_machine()
         wanted = {
             "subnet": str(parse_subnet(subnet)),
             "hosts": addresses(parse_subnet(subnet), {"lb": 1, "web": web, "db": db}),
             "disks": disks or {},
+            "release": release,
         }
         if self.exists:
             self._check_same(wanted)
-        name = image.ensure()
+        name = image.ensure(release)
         with locked("network"):
             if not self.exists:
                 self._check_names_free(wanted["hosts"])
@@ -96,7 +105,7 @@ class Bed:
         """A bed that is up cannot change its layout."""
         present = self.state
         for key, value in wanted.items():
-            if present[key] != value:
+            if present.get(key, value) != value:
                 raise BedError(
                     f"the bed {self.name} is already up with other {key}; take it down first:"
                     f" molecule/bed/bed down --name {self.name}"

@@ -54,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="GROUP:PATH=SIZE",
         help="give hosts a small disk that can be filled, e.g. web:/var/www/shop=64m",
     )
+    up.add_argument(
+        "--release", choices=image.RELEASES, default=image.RELEASES[0], help="which Debian (default: %(default)s)"
+    )
     down = command("down", "remove the bed and every trace of it")
     down.add_argument("--image", action="store_true", help="remove the image as well")
     command("status", "say what each host does")
@@ -85,7 +88,8 @@ def execute(arguments: argparse.Namespace, bed: Bed) -> None:
     name = arguments.command
     if name == "up":
         started = time.monotonic()
-        bed.up(arguments.web, arguments.db, arguments.subnet, dict(parse_disk(text) for text in arguments.disk))
+        disks = dict(parse_disk(text) for text in arguments.disk)
+        bed.up(arguments.web, arguments.db, arguments.subnet, disks, arguments.release)
         print(f"bed: {len(bed.hosts)} hosts of {bed.name} up in {time.monotonic() - started:.1f} s", file=sys.stderr)
         print(bed.files.inventory)
     elif name == "down":

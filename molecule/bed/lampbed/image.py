@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one image of all hosts: made from Debian's packages, kept until its recipe changes."""
+"""The image of a bed's hosts, one per Debian release: made from Debian's packages, kept until its recipe changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from .machine import CACHE, BedError, locked, podman, run
 
 RECIPE = Path(__file__).resolve().parents[1] / "image"
 REPOSITORY = "localhost/lamp-bed"
-SUITE = "bookworm"
+RELEASES = ("bookworm", "trixie", "bullseye")
+OURS = ("Debian", "main")
 LABELS = ('CMD ["/sbin/init"]', "STOPSIGNAL SIGRTMIN+3")
 
 
@@ -28,9 +29,9 @@ def recipe_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def reference() -> str:
+def reference(release: str) -> str:
     """The image's name."""
-    return f"{REPOSITORY}:{recipe_hash()}"
+    return f"{REPOSITORY}:{release}-{recipe_hash()}"
 
 
 def packages() -> list[str]:
@@ -39,38 +40,38 @@ def packages() -> list[str]:
     return [name for line in lines for name in line.split("#")[0].split()]
 
 
-def ensure() -> str:
+def ensure(release: str) -> str:
     """Build the image unless there is one made by the present recipe; its name."""
-    name = reference()
+    name = reference(release)
     with locked("image"):
         known = podman("images", "--format", "{{.Repository}}:{{.Tag}}").split()
         if name not in known:
             started = time.monotonic()
-            print("bed: building the image from Debian's packages, once (about a minute)", file=sys.stderr)
-            build(name)
+            print(f"bed: building the image from Debian {release}'s packages, once (about a minute)", file=sys.stderr)
+            build(name, release)
             print(f"bed: image built in {time.monotonic() - started:.0f} s", file=sys.stderr)
     return name
 
 
-def build(name: str) -> None:
+def build(name: str, release: str) -> None:
     """Make the image: with mmdebstrap; without it from Debian's own image, where podman can pull that."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="image-", dir=CACHE) as folder:
         if shutil.which("mmdebstrap"):
             archive = Path(folder) / "image.tar"
-            bootstrap(archive, Path(folder))
+            bootstrap(archive, Path(folder), release)
             changes = [argument for label in LABELS for argument in ("--change", label)]
             podman("import", "-q", *changes, str(archive), name)
         else:
-            build_on_pulled_image(name, Path(folder))
+            build_on_pulled_image(name, Path(folder), release)
 
 
-def bootstrap(archive: Path, folder: Path) -> None:
+def bootstrap(archive: Path, folder: Path, release: str) -> None:
     """A Debian with all packages as a tar file, from the machine's own Debian mirrors."""
     sources = folder / "sources.list"
-    mirrors = machine_mirrors()
+    mirrors = machine_mirrors(release)
     if not mirrors:
-        raise BedError(f"this machine's apt sources name no Debian mirror of {SUITE}, from which the image is made")
+        raise BedError("this machine's apt sources name no Debian mirror, from which the image is made")
     sources.write_text(mirrors)
     run(
         "mmdebstrap",
@@ -84,38 +85,37 @@ def bootstrap(archive: Path, folder: Path) -> None:
         f"--customize-hook=copy-in {RECIPE}/files/etc {RECIPE}/files/usr /",
         f"--customize-hook=copy-in {RECIPE}/customize.sh /tmp",
         '--customize-hook=chroot "$1" sh /tmp/customize.sh',
-        SUITE,
+        release,
         str(archive),
         str(sources),
         timeout=1800,
     )
 
 
-def machine_mirrors() -> str:
-    """Debian bookworm's lines among the machine's own package sources; empty where it is another system."""
+def machine_mirrors(release: str) -> str:
+    """The release's lines for apt, by the mirrors of the machine's own sources; empty where it is another system."""
     try:
         listed = run(
-            "apt-get",
-            "indextargets",
-            "--format",
-            "$(ORIGIN) $(RELEASE) $(REPO_URI) $(COMPONENT)",
-            "Created-By: Packages",
+            "apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI) $(COMPONENT)", "Created-By: Packages"
         )
     except BedError:
         return ""
-    found = [line.split() for line in listed.splitlines() if line.startswith(f"Debian {SUITE}")]
-    wanted = {(uri, suite) for _origin, suite, uri, component in found if component == "main"}
-    if not any(suite == SUITE for _uri, suite in wanted):
-        return ""
-    return "".join(f"deb {uri} {suite} main\n" for uri, suite in sorted(wanted))
+    mirrors = {uri for origin, uri, component in map(str.split, listed.splitlines()) if (origin, component) == OURS}
+    lines = []
+    for uri in sorted(mirrors):
+        if "security" in uri:
+            lines.append(f"deb {uri} {release}-security main\n")
+        else:
+            lines += [f"deb {uri} {release} main\n", f"deb {uri} {release}-updates main\n"]
+    return "".join(lines)
 
 
-def build_on_pulled_image(name: str, folder: Path) -> None:
+def build_on_pulled_image(name: str, folder: Path, release: str) -> None:
     """The same recipe on top of docker.io's Debian."""
     shutil.copytree(RECIPE, folder / "image")
     labels = "\n".join(LABELS)
     (folder / "Containerfile").write_text(
-        f"FROM docker.io/library/debian:{SUITE}\n"
+        f"FROM docker.io/library/debian:{release}\n"
         "RUN printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d && chmod 0755 /usr/sbin/policy-rc.d"
         " && apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
         f" {' '.join(packages())} && rm /usr/sbin/policy-rc.d\n"
