@@ -22,7 +22,7 @@ class DeployLock:
     """``<folder>/<name>.json`` while it is held. Changes are made under the kernel's lock on a file beside it."""
 
     def __init__(self, folder: str, name: str) -> None:
-        if not name or "/" in name or name.startswith("."):
+        if not name or not name.isprintable() or "/" in name or name.startswith("."):
             raise LampError("deploy_lock_bad_name", f"{name!r} cannot name a lock.", "Use the application's name.")
         self.path = Path(folder) / f"{name}.json"
 

@@ -19,7 +19,7 @@ class Journal:
     """The file ``<folder>/<name>.jsonl``; root's, readable by all, as it holds no secret."""
 
     def __init__(self, folder: str, name: str) -> None:
-        if not name or "/" in name or name.startswith("."):
+        if not name or not name.isprintable() or "/" in name or name.startswith("."):
             raise LampError(
                 "deploy_record_bad_name",
                 f"{name!r} cannot name a journal.",

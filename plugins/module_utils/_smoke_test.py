@@ -26,22 +26,6 @@ class Answer:
         self.body = body
 
 
-def local_address(base_url: str) -> str:
-    """This host's own address for ``base_url``: its port on the loopback interface."""
-    parts = urlsplit(base_url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise LampError(
-            "smoke_test_bad_url",
-            f"base_url {base_url!r} is no address of a web site.",
-            "Give it as http://name or https://name:port.",
-        )
-    return f"127.0.0.1:{port or (443 if parts.scheme == 'https' else 80)}"
-
-
 def fetch(address: str, url: str, headers: dict[str, str], *, verify: bool, timeout: float) -> Answer:
     """GET ``url`` from ``address`` (``host`` or ``host:port``), whatever the name in ``url`` resolves to.
 

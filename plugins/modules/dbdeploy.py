@@ -99,27 +99,6 @@ options:
         one node alone, without any message. Rows that a procedure writes are not looked for.
     type: bool
     default: false
-  replicas:
-    description:
-      - Replicas to wait for, so that nobody reads an old schema from them once the run is over. Each must reach the
-        position that the server has after the run. They are logged in to with the same user, password and TLS options.
-      - The wait is part of V(applied) and V(undone), also when nothing was pending; check mode does not wait.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      host:
-        description: The replica's host name or address, as seen from the host that runs the module.
-        type: str
-        required: true
-      port:
-        description: Its TCP port.
-        type: int
-        default: 3306
-  replica_timeout:
-    description: Seconds to wait for all O(replicas) together.
-    type: float
-    default: 60
   lock_timeout:
     description:
       - Seconds to wait for another runner.
@@ -223,17 +202,6 @@ unknown:
   returned: when that is why the run failed
   type: list
   elements: dict
-replicas:
-  description: The replicas that have caught up, with the GTID C(position) that they reached and the seconds C(waited).
-  returned: when O(replicas) were waited for
-  type: list
-  elements: dict
-  sample: [{host: db2.example.com, port: 3306, position: 0-1-4711, waited: 0.012}]
-replica:
-  description: The replica that has not caught up.
-  returned: when that is why the run failed
-  type: str
-  sample: db2.example.com:3306
 lock_holder:
   description: Who holds the lock, with database user, host, process and time, as far as this user may see.
   returned: when another runner holds it
@@ -251,11 +219,10 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import delta as delta_files
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import folder, galera, preflight, replicas
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import folder, galera, preflight
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.engine import Engine, Settings, describe
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.lock import NamedLock, RowLock
-from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
 
 
@@ -300,21 +267,6 @@ def look_ahead(module: AnsibleModule, connection: _mysql.Connection, engine: Eng
         module.warn(warning)
 
 
-def await_replicas(
-    params: dict[str, t.Any], connection: _mysql.Connection, flavour: _mysql.Flavour
-) -> dict[str, t.Any]:
-    """Wait for the replicas, if any are named."""
-    if not params["replicas"] or params["state"] not in ("applied", "undone"):
-        return {}
-
-    def connect(replica: dict[str, t.Any]) -> _mysql.Connection:
-        place = {"login_host": replica["host"], "login_port": replica["port"], "login_unix_socket": None}
-        return _mysql.connect({**params, **place, "login_db": None}, autocommit=True)
-
-    target = replicas.position(connection, flavour, _mysql.where(params))
-    return {"replicas": replicas.wait(target, flavour, params["replicas"], params["replica_timeout"], connect)}
-
-
 def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
     """Plan; carry the plan out unless in check mode or there is nothing to do."""
     params = module.params
@@ -328,16 +280,9 @@ def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
         if flavour.cluster == "galera":
             look_ahead(module, connection, engine)
         plan = {**engine.plan(), "ignored_files": ignored, "diff": {"prepared": describe(engine)}}
-        if module.check_mode:
+        if module.check_mode or not (plan["changed"] or params["accept_changed"]):
             return plan
-        if plan["changed"] or params["accept_changed"]:
-            plan.update(locked(params, connection, flavour, engine))
-        try:
-            return {**plan, **await_replicas(params, connection, flavour)}
-        except LampError as error:  # what was applied stays applied
-            done = {name: value for name, value in plan.items() if name != "diff"}
-            error.details = {**done, "database_changed": True, **error.details}
-            raise
+        return {**plan, **locked(params, connection, flavour, engine)}
     finally:
         if connection.open:
             connection.close()
@@ -368,13 +313,6 @@ def main() -> None:
             "session_table": {"type": "str", "default": ""},
             "drop_tags": {"type": "list", "elements": "str", "default": []},
             "allow_unreplicated": {"type": "bool", "default": False},
-            "replicas": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {"host": {"type": "str", "required": True}, "port": {"type": "int", "default": 3306}},
-            },
-            "replica_timeout": {"type": "float", "default": 60},
             "lock_timeout": {"type": "float", "default": 30},
             "lock_wait_timeout": {"type": "int", "default": 60},
         },

@@ -16,7 +16,7 @@ import pytest
 from tests.support.modules import run_module
 from tests.support.servers.base import free_port
 
-TOKEN = "a-secret-token"
+TOKEN = "abcdefghij0123456789secret"
 
 
 class Application(BaseHTTPRequestHandler):
