@@ -46,6 +46,10 @@ sanity: setup ## ansible-test sanity
 e2e: setup ## Deploys to a cluster of containers
 	$(PY)/pytest -n 2 --dist loadfile tests/e2e
 
+.PHONY: faults
+faults: setup ## Cut a deploy at every task boundary, and all other faults (half an hour)
+	LAMP_FAULTS=all $(PY)/pytest tests/e2e/test_faults.py
+
 .PHONY: molecule
 molecule: setup ## The molecule scenario
 	PATH="$$PWD/.venv/bin:$$PATH" molecule test

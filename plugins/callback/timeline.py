@@ -60,38 +60,20 @@ options:
 
 import atexit
 import functools
-import json
 import os
-import shutil
-import sys
-import threading
 import typing as t
 
 from ansible import constants as C
 from ansible import context
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline import report, text
-from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.live import LiveLine
-from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.model import TaskRun
-from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.outcome import tone
+from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.console import Console
+from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.outcome import stated, tone
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.phases import OTHER, named, split_name
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.recorder import Recorder
 
 ASKS = ("pause", "ansible.builtin.pause", "ansible.legacy.pause")
 T = t.TypeVar("T", bound=t.Callable[..., t.Any])
-
-
-def _colour(style: str) -> str | None:
-    return {
-        "ok": C.COLOR_OK,
-        "good": C.COLOR_OK,
-        "changed": C.COLOR_CHANGED,
-        "skipped": C.COLOR_SKIP,
-        "ignored": C.COLOR_WARN,
-        "unreachable": C.COLOR_UNREACHABLE,
-        "failed": C.COLOR_ERROR,
-        "bad": C.COLOR_ERROR,
-    }.get(style)
 
 
 def guarded(method: T) -> T:
@@ -118,7 +100,7 @@ class CallbackModule(DefaultCallback):
     def __init__(self) -> None:
         super().__init__()
         self._recorder: Recorder | None = None
-        self._live: LiveLine | None = None
+        self._console = Console(self._display)
         self._diffed: set[tuple[str, str]] = set()
         self._pid = os.getpid()
 
@@ -127,7 +109,9 @@ class CallbackModule(DefaultCallback):
     @guarded
     def v2_playbook_on_start(self, playbook: t.Any) -> None:
         self._recorder = Recorder(os.path.basename(str(playbook._file_name)), bool(context.CLIARGS.get("check")))
-        self._start_live()
+        quiet = context.CLIARGS.get("step") or C.config.get_config_value("ENABLE_TASK_DEBUGGER")
+        if self.get_option("live") and not quiet:
+            self._console.start()
         atexit.register(self._interrupted)
         super().v2_playbook_on_start(playbook)
 
@@ -234,6 +218,12 @@ class CallbackModule(DefaultCallback):
         super().v2_on_file_diff(result)
 
     @guarded
+    def v2_playbook_on_include(self, included_file: t.Any) -> None:
+        run = self._recorder.task(included_file._task._uuid) if self._recorder else None
+        if self._display.verbosity or run is None or run.phase == OTHER:
+            super().v2_playbook_on_include(included_file)
+
+    @guarded
     def v2_playbook_on_no_hosts_remaining(self) -> None:
         self._show_phases(everything=True)
         super().v2_playbook_on_no_hosts_remaining()
@@ -243,7 +233,7 @@ class CallbackModule(DefaultCallback):
         self._show_phases(everything=True)
         recap = {host: stats.summarize(host) for host in sorted(stats.processed)}
         failed = any(counts["failures"] or counts["unreachable"] for counts in recap.values())
-        self._close(failed, _stated(stats.custom or {}), recap)
+        self._close(failed, stated(stats.custom or {}), recap)
         super().v2_playbook_on_stats(stats)
 
     # What goes into the record
@@ -256,7 +246,7 @@ class CallbackModule(DefaultCallback):
         self._recorder.host_ended(
             task._uuid,
             host,
-            str(task.delegate_to or host),
+            host if "{{" in str(task.delegate_to or "{{") else str(task.delegate_to),  # by a loop: to several
             state,
             result=result.result,
             wanted_state=wanted if wanted in ("enabled", "disabled") else "",
@@ -272,26 +262,13 @@ class CallbackModule(DefaultCallback):
 
     # What is printed
 
-    def _lines(self, lines: t.Iterable[text.Line], stderr: bool = False) -> None:
-        for line, style in lines:
-            self._display.display(line, color=_colour(style), stderr=stderr)
-
     def _show_phases(self, everything: bool = False) -> None:
-        if self._recorder is None:
-            return
-        columns, now, skipped = self._columns(), self._recorder.now, []
-        if everything and self._live:
-            self._live.hide()
-        for phase in self._recorder.phases_to_show(everything):
-            if phase.name == OTHER:
-                continue
-            if phase.state == "skipped":
-                skipped.append(phase.name)
-                continue
-            self._lines([text.phase_line(phase, now, columns, self._recorder.timeline.check_mode), *phase.notes])
-        if skipped and self.get_option("display_skipped_hosts"):
-            self._lines([text.skipped_line(skipped)])
-        sys.stdout.flush()
+        if self._recorder:
+            self._console.phases(self._recorder, everything, bool(self.get_option("display_skipped_hosts")))
+
+    def _show_live(self, task: t.Any) -> None:
+        if self._recorder:
+            self._console.working_on(None if task.action in ASKS else self._recorder.task(task._uuid), self._recorder)
 
     def _show_message(self, result: t.Any) -> None:
         self._clean_results(result.result, result.task.action)
@@ -301,7 +278,7 @@ class CallbackModule(DefaultCallback):
         if not isinstance(message, str):
             message = self._dump_results(result.result)
         label = "" if result.task.run_once else f"{self.host_label(result)}: "
-        self._lines((f"    {label}{line}".rstrip(), "plain") for line in text.plain(message).splitlines())
+        self._console.lines((f"    {label}{line}".rstrip(), "plain") for line in text.plain(message).splitlines())
 
     def _show_failure(self, result: t.Any, state: str, item: object = None) -> None:
         exception = result.exception
@@ -319,50 +296,7 @@ class CallbackModule(DefaultCallback):
             path=str(result.task.get_path() or ""),
             item=item,
         )
-        self._lines(lines, stderr=bool(self.get_option("display_failed_stderr")))
-
-    # The line at the foot
-
-    @staticmethod
-    def _columns() -> int:
-        return shutil.get_terminal_size((100, 24)).columns
-
-    def _start_live(self) -> None:
-        terminal = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        if (
-            not terminal
-            or not self.get_option("live")
-            or context.CLIARGS.get("step")
-            or C.config.get_config_value("ENABLE_TASK_DEBUGGER")
-        ):
-            return
-        display = self._display
-        live = LiveLine(sys.stdout, getattr(display, "_lock", None) or threading.RLock(), self._columns)
-        show = display.display
-
-        @functools.wraps(show)
-        def show_above(*args: t.Any, **kwargs: t.Any) -> None:
-            with live.aside():
-                show(*args, **kwargs)
-
-        # All of Ansible prints through this one object: the line steps aside for warnings and other plugins as well.
-        display.__dict__["display"] = show_above
-        self._live = live
-
-    def _show_live(self, task: t.Any) -> None:
-        if self._live is None or self._recorder is None:
-            return
-        run = self._recorder.task(task._uuid)
-        if run is None or task.action in ASKS:
-            self._live.hide()
-            return
-        self._live.show(_renderer(run, self._recorder))
-
-    def _stop_live(self) -> None:
-        if self._live:
-            self._live.stop()
-            self._display.__dict__.pop("display", None)
-            self._live = None
+        self._console.lines(lines, stderr=bool(self.get_option("display_failed_stderr")))
 
     # The end
 
@@ -378,21 +312,21 @@ class CallbackModule(DefaultCallback):
     def _close(
         self,
         failed: bool,
-        stated: t.Mapping[str, t.Any],
+        told: t.Mapping[str, t.Any],
         recap: t.Mapping[str, t.Mapping[str, int]],
         interrupted: bool = False,
     ) -> None:
-        self._stop_live()
+        self._console.stop()
         recorder, self._recorder = self._recorder, None
         if recorder is None:
             return
-        outcome = recorder.finish(failed, stated, interrupted)
+        outcome = recorder.finish(failed, told, interrupted)
         timeline, harvest = recorder.timeline, recorder.harvest
         if timeline.is_deploy:
             self._display.banner("DEPLOY")
-            self._lines(text.summary_lines(timeline, harvest, outcome, tone(outcome), stated))
-        document = report.build(timeline, harvest, outcome, stated, recap)
-        for option, render in (("report_json", _json), ("report_html", _html)):
+            self._console.lines(text.summary_lines(timeline, harvest, outcome, tone(outcome), told))
+        document = report.build(timeline, harvest, outcome, told, recap)
+        for option, render in (("report_json", report.as_json), ("report_html", report.as_html)):
             path = self.get_option(option)
             if path:
                 self._write(option, str(path), render, document)
@@ -405,38 +339,3 @@ class CallbackModule(DefaultCallback):
             self._display.display(f"{'report':<{text.PHASE_WIDTH + 2}} {path}")
         except Exception as error:  # a report that cannot be written is no reason to fail a deploy
             self._display.warning(f"lamp.cluster.timeline: {option} was not written: {error}")
-
-
-def _renderer(run: TaskRun, recorder: Recorder) -> t.Callable[[int], str]:
-    """Draws one state of one task: what changes between two draws is the time alone."""
-    done = sum(host.end is not None for host in run.hosts.values())
-    hosts, since = len(run.hosts), recorder.harvest.blocked_since()
-
-    def render(columns: int) -> str:
-        now = recorder.now
-        blocked = None if since is None else now - since
-        return text.fit(
-            text.live_line(run.phase, run.what, done, hosts, seconds=now - run.start, blocked=blocked), columns
-        )
-
-    return render
-
-
-def _json(document: dict[str, t.Any]) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
-
-
-def _html(document: dict[str, t.Any]) -> str:
-    from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline import page  # noqa: PLC0415 (only who asks pays)
-
-    return page.render(document)
-
-
-def _stated(custom: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """What the deploy said of itself through set_stats: a ``deploy`` mapping, or ``deploy_outcome`` alone."""
-    for values in [custom.get("_run") or {}, *(value for key, value in custom.items() if key != "_run")]:
-        if isinstance(values, dict) and isinstance(values.get("deploy"), dict):
-            return {str(key): value for key, value in values["deploy"].items()}
-        if isinstance(values, dict) and values.get("deploy_outcome"):
-            return {"outcome": str(values["deploy_outcome"])}
-    return {}

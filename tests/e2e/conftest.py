@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One cluster for all end-to-end tests of a pytest worker; LAMP_BED=name keeps it up after them, for the next run.
 
+LAMP_BED_READY=1 says that it was set up then, so that this is not done again.
 LAMP_BED_SUBNET=a.b.c.0/24 gives it another network, so that several can run on one machine.
 """
 
@@ -17,19 +18,41 @@ import pytest
 from tests.support.cluster import PREPARE, SUBNET, WORKER, Cluster
 
 
+def set_up(made: Cluster) -> None:
+    """Prepare the hosts; a second time there is nothing to do."""
+    for playbook in (str(PREPARE), "lamp.cluster.setup"):
+        run = made.playbook(playbook)
+        assert run.code == 0, run.output
+    again = made.playbook("lamp.cluster.setup")
+    assert again.changed == 0, again.output
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The demo application's cluster, prepared, with nothing deployed yet."""
     kept = os.environ.get("LAMP_BED", "")
     made = Cluster(f"{kept or 'e2e'}{WORKER}", Path(tmp_path_factory.mktemp("cluster")))
-    made.up("--subnet", SUBNET)
+    made.up("--subnet", SUBNET, "--disk", "web:/var/www/shop=128m")
     try:
-        for playbook in (str(PREPARE), "lamp.cluster.setup"):
-            run = made.playbook(playbook)
-            assert run.code == 0, run.output
-        again = made.playbook("lamp.cluster.setup")
-        assert again.changed == 0, again.output
+        if not (kept and os.environ.get("LAMP_BED_READY")):
+            set_up(made)
         yield made
     finally:
         if not kept:
             made.bed("down")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many faults were tried, and how many of them the site survived."""
+    outcomes = [
+        (report.outcome, value)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and (report.when == "call" or report.failed)
+        for name, value in report.user_properties
+        if name == "faults"
+    ]
+    if outcomes:
+        tried = sum(int(str(value)) for _outcome, value in outcomes)
+        survived = sum(int(str(value)) for outcome, value in outcomes if outcome == "passed")
+        terminalreporter.write_line(f"faults: {tried} tried, {survived} survived")

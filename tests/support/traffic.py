@@ -100,3 +100,50 @@ class User:
         """One request that the session counts: user, count, host, release."""
         with self.opener.open(f"{self.url}/count.php", timeout=TIMEOUT) as answer:
             return dict(json.loads(answer.read()))
+
+
+class Members:
+    """Users who are logged in and keep asking, until the ``with`` block ends; who is logged out logs in again."""
+
+    def __init__(self, url: str, number: int = 3, pause: float = 0.1) -> None:
+        self.users = [User(url) for _ in range(number)]
+        self.pause = pause
+        self.losses = [0] * number
+        self.asked = [0] * number
+        self.faults: list[str] = []
+        self.stopping = threading.Event()
+        self.threads = [threading.Thread(target=self._visit, args=(index,), daemon=True) for index in range(number)]
+
+    def __enter__(self) -> Members:
+        for user in self.users:
+            user.login()
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _visit(self, index: int) -> None:
+        user = self.users[index]
+        while not self.stopping.is_set():
+            try:
+                if user.count()["user"] is None:
+                    self.losses[index] += 1
+                    user.login()
+                self.asked[index] += 1
+            except urllib.error.HTTPError as error:
+                kind = classify(error.code, error.headers, error.read())
+                if kind != "maintenance":
+                    self.faults.append(kind)
+            except (OSError, ValueError) as error:
+                self.faults.append(repr(error))
+            self.stopping.wait(self.pause)
+
+    def settle(self) -> None:
+        """Return when each of them was answered twice more, so that what happened before was noticed."""
+        goal = [asked + 2 for asked in self.asked]
+        while any(asked < wanted for asked, wanted in zip(self.asked, goal)):
+            self.stopping.wait(self.pause)

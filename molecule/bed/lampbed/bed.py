@@ -189,11 +189,10 @@ class Bed:
 
     def down(self) -> None:
         """Remove hosts, network, mounts and files; leave the machine's firewall and forwarding as they were found."""
-        if self.exists:
+        mine = self._mine()
+        if self.exists or mine:
             with locked("network"):
                 self.files.close_masters()
-                present = {name for entry in containers() for name in entry["Names"]}
-                mine = [self.container(host) for host in self.hosts if self.container(host) in present]
                 if mine:
                     podman("rm", "-f", "-t", "0", *mine)
                 for mounted in self._mounts():
@@ -202,6 +201,16 @@ class Bed:
                     podman("network", "rm", "-f", self.name)
                 network.restore()
         self.files.remove()
+
+    def _mine(self) -> list[str]:
+        """This bed's containers, by their names and labels: known even when the bed's files are lost."""
+        host = re.compile(rf"{re.escape(self.name)}-({'|'.join(FIRST_ADDRESS)})\d")
+        return [
+            name
+            for entry in containers()
+            for name in entry["Names"]
+            if host.fullmatch(name) and (entry.get("Labels") or {}).get("lamp-bed.checkout") == str(CHECKOUT)
+        ]
 
     def _mounts(self) -> list[str]:
         with open("/proc/mounts") as mounts:

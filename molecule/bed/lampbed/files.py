@@ -62,7 +62,8 @@ class Files:
             *("-o", "IdentitiesOnly=yes"),
             *("-o", "PasswordAuthentication=no"),
             *("-o", "ConnectTimeout=10"),
-            *("-o", "ServerAliveInterval=10"),
+            *("-o", "ServerAliveInterval=3"),
+            *("-o", "ServerAliveCountMax=2"),
             *("-o", "LogLevel=ERROR"),
         ]
 

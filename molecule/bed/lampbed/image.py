@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from .machine import CACHE, BedError, locked, podman, run
+from .machine import CACHE, BedError, containers, locked, podman, run
 
 RECIPE = Path(__file__).resolve().parents[1] / "image"
 REPOSITORY = "localhost/lamp-bed"
@@ -141,7 +141,15 @@ def build_on_pulled_image(name: str, folder: Path, release: str) -> None:
 
 
 def remove() -> None:
-    """Remove all images of the bed, of older recipes too."""
+    """Remove all images of the bed, of older recipes too.
+
+    :raises BedError: where a bed, of this checkout or of another, still uses one; podman would remove that bed with it
+    """
+    used = sorted(
+        name for entry in containers() for name in entry["Names"] if str(entry["Image"]).startswith(f"{REPOSITORY}:")
+    )
+    if used:
+        raise BedError(f"the image is still used by {', '.join(used)}; take those beds down first")
     for line in podman("images", "--format", "{{.Repository}}:{{.Tag}}").split():
         if line.startswith(f"{REPOSITORY}:"):
-            podman("rmi", "-f", line)
+            podman("rmi", line)

@@ -50,3 +50,13 @@ def tone(outcome: str) -> str:
     if outcome.startswith(("failed", "interrupted", "check mode: failed")):
         return BAD
     return QUIET if outcome.startswith(("nothing", "check mode")) else GOOD
+
+
+def stated(custom: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What the deploy said of itself through set_stats: a ``deploy`` mapping, or ``deploy_outcome`` alone."""
+    for values in [custom.get("_run") or {}, *(value for key, value in custom.items() if key != "_run")]:
+        if isinstance(values, dict) and isinstance(values.get("deploy"), dict):
+            return {str(key): value for key, value in values["deploy"].items()}
+        if isinstance(values, dict) and values.get("deploy_outcome"):
+            return {"outcome": str(values["deploy_outcome"])}
+    return {}

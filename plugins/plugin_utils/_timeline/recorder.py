@@ -69,7 +69,9 @@ class Recorder:
         run.place, run.end, run.state = place or host, self.now, state
         if state in ("failed", "unreachable"):
             self._note_failure(task, host, state, result)
-        if state != "skipped" and task.action.startswith(COLLECTION):
+        # What a deploy looks at in check mode, before it decides, is no part of what it did.
+        looked = task.check_mode and not self.timeline.check_mode
+        if state != "skipped" and not looked and task.action.startswith(COLLECTION):
             self._harvest_from(task, run, result, wanted_state)
 
     def _note_failure(self, task: TaskRun, host: str, state: str, result: t.Mapping[str, t.Any]) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import tempfile
 import typing as t
@@ -132,3 +133,15 @@ def write(path: str, text: str) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def as_json(document: dict[str, t.Any]) -> str:
+    """The document for programs."""
+    return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+def as_html(document: dict[str, t.Any]) -> str:
+    """The document for people: one page that needs nothing else."""
+    from . import page  # noqa: PLC0415 (only who asks for it pays)
+
+    return page.render(document)

@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter deploy_plan."""
+
+from __future__ import annotations
+
+# ruff: noqa: E402 (Ansible wants DOCUMENTATION above the imports)
+DOCUMENTATION = r"""
+name: deploy_plan
+short_description: Decide what a deploy is going to do
+version_added: 1.1.0
+author: The lamp.cluster developers (@lamp-cluster)
+description:
+  - Decides from what the web hosts and the database told whether there is anything to do, on which hosts, and whether
+    the site has to be blocked for it.
+positional: _input
+options:
+  _input:
+    description: What M(lamp.cluster.deploy_status) returned, by host.
+    type: dict
+    required: true
+  ident:
+    description: What tells this deploy from others, such as the time.
+    type: str
+    required: true
+  release:
+    description: The release to be live.
+    type: str
+    required: true
+  due:
+    description: The hosts on which M(lamp.cluster.release) found a switch due.
+    type: list
+    elements: str
+    required: true
+  pending:
+    description: The pending deltas, as M(lamp.cluster.dbdeploy) returned them.
+    type: list
+    elements: dict
+    required: true
+  drop:
+    description: Whether a session drop is due.
+    type: bool
+    required: true
+  mode:
+    description: V(auto), V(window) or V(rolling).
+    type: str
+    required: true
+  balancers:
+    description: The load balancers.
+    type: list
+    elements: str
+    required: true
+  force:
+    description: Whether a release that was rolled back may come again.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+# plan: "{{ {'web1': looked} | lamp.cluster.deploy_plan(ident='1', release='2f1c9a04be77', due=['web1'], pending=[], drop=false,
+#           mode='auto', balancers=[]) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The plan; C(todo), C(mode), C(why), C(switch), C(deltas), C(drop), C(refusals) and C(lines) are in it.
+  type: dict
+"""
+
+import typing as t
+
+from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy import plan
+
+
+def deploy_plan(looks: dict[str, t.Any], **options: t.Any) -> dict[str, t.Any]:
+    """The plan with its lines in words."""
+    made = plan.deploy_plan(looks, **options)
+    return {**made, "lines": plan.plan_lines(made)}
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, t.Any]:
+        """The filter by its name."""
+        return {"deploy_plan": deploy_plan}

@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter rollback_plan."""
+
+from __future__ import annotations
+
+# ruff: noqa: E402 (Ansible wants DOCUMENTATION above the imports)
+DOCUMENTATION = r"""
+name: rollback_plan
+short_description: Decide what a rollback is going to do
+version_added: 1.1.0
+author: The lamp.cluster developers (@lamp-cluster)
+description:
+  - Decides from what the web hosts told which release is gone back to, and which is left. Where a deploy is unfinished,
+    that is the release which was live before it; else the last good one.
+positional: _input
+options:
+  _input:
+    description: What M(lamp.cluster.deploy_status) returned, by host.
+    type: dict
+    required: true
+  ident:
+    description: What tells this rollback from others, such as the time.
+    type: str
+    required: true
+  release:
+    description: The release to go back to, if it is to be a certain one.
+    type: str
+    default: ''
+  undo:
+    description: Whether the deltas are undone that the release has never seen.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+# plan: "{{ {'web1': looked} | lamp.cluster.rollback_plan(ident='1') }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The plan, with C(release), C(left), C(todo), C(switch), C(undo_to), C(refusals) and C(lines) among it.
+  type: dict
+"""
+
+import typing as t
+
+from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy import plan
+
+
+def rollback_plan(looks: dict[str, t.Any], **options: t.Any) -> dict[str, t.Any]:
+    """The plan with its lines in words."""
+    made = plan.rollback_plan(looks, **options)
+    return {**made, "lines": plan.plan_lines(made)}
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, t.Any]:
+        """The filter by its name."""
+        return {"rollback_plan": rollback_plan}

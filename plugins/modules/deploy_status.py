@@ -1,0 +1,210 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: deploy_status
+short_description: Tell where an application stands on a host, in one call
+version_added: 1.1.0
+description:
+  - Tells which releases are on the host and which is live, whether the site is blocked and by whom, and what the
+    journal of deploys says. Nothing is changed, ever.
+  - What cannot be told is named in RV(problems) and left empty; it does not fail the module.
+author: The lamp.cluster developers (@lamp-cluster)
+extends_documentation_fragment:
+  - lamp.cluster.attributes
+  - lamp.cluster.attributes.actiongroup
+attributes:
+  diff_mode:
+    support: none
+    description: Nothing is changed, so that there is never a difference to show.
+options:
+  name:
+    description: The application, as M(lamp.cluster.deploy_record) was told.
+    type: str
+    required: true
+  path:
+    description: The application's root, as M(lamp.cluster.release) was told.
+    type: path
+    required: true
+  site:
+    description: The site, as M(lamp.cluster.maintenance) was told.
+    type: str
+    required: true
+  backend:
+    description: The web server that blocks.
+    type: str
+    default: apache
+  conf_dir:
+    description: Where the web server's snippets are.
+    type: path
+    default: /etc/apache2/conf-enabled
+  deltas:
+    description: Folder of the deltas in a release; empty where there are none.
+    type: str
+    default: ""
+  journal_path:
+    description: Folder of the journals.
+    type: path
+    default: /var/lib/lamp.cluster/deploys
+"""
+
+EXAMPLES = r"""
+- name: See where the shop stands
+  lamp.cluster.deploy_status:
+    name: shop
+    path: /var/www/shop
+    site: shop
+  register: standing
+"""
+
+RETURN = r"""
+current:
+  description: The release that is live, read from the link; empty where there is none.
+  returned: success
+  type: str
+  sample: 2f1c9a04be7712aa
+current_whole:
+  description: Whether that release is there, whole. A link that leads nowhere names a release that is not.
+  returned: success
+  type: bool
+previous:
+  description: The last good release that was live before it; empty where there is none.
+  returned: success
+  type: str
+  sample: 81be22d5cf0a9a31
+releases:
+  description: The releases on the host.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    release:
+      description: Its name.
+      type: str
+    staged_at:
+      description: When it was staged, in UTC.
+      type: str
+    active:
+      description: Whether it is live.
+      type: bool
+    rejected:
+      description: Why it is not to come back; empty for a good one.
+      type: str
+    last_delta:
+      description: The highest number of its deltas, 0 where it has none.
+      type: int
+block:
+  description: The block in force, with C(owner) and C(since) (seconds since 1970); empty when the site is open.
+  returned: success
+  type: dict
+  sample: {owner: deploy, since: 1795230000.5}
+journal:
+  description: The last entries of the journal, oldest first.
+  returned: success
+  type: list
+  elements: dict
+problems:
+  description: What could not be told, and why.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import FILE_NAME
+from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import Journal
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.apache import Apache
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import Site
+from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
+from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
+from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, read_record
+
+SHOWN = 20  # entries of the journal
+
+
+def last_delta(release: str, folder: str) -> int:
+    """The highest number of the deltas in a release, by the names of its files alone."""
+    try:
+        names = os.listdir(os.path.join(release, folder)) if folder else []
+    except FileNotFoundError:
+        return 0
+    return max((int(match.group(1)) for match in map(FILE_NAME.fullmatch, names) if match), default=0)
+
+
+def releases(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What the host has of the application."""
+    layout = Layout(params["path"])
+    state = State(layout)
+    current = layout.current_release()
+    listed = [
+        {
+            "release": name,
+            "staged_at": str(read_record(layout, name).get("staged_at", "")),
+            "active": name == current,
+            "rejected": state.rejected.get(name, {}).get("reason", ""),
+            "last_delta": last_delta(layout.release(name), params["deltas"]),
+        }
+        for name in layout.names()
+    ]
+    return {
+        "current": current or "",
+        "current_whole": bool(current) and layout.is_staged(str(current)),
+        "previous": state.previous(current) or "",
+        "releases": listed,
+    }
+
+
+def block(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The block in force. A web server that does not look for it is a problem, not an open site."""
+    if params["backend"] == "apache":
+        Apache(params["site"], 0, params["conf_dir"]).check_installed()
+    state = Site(params["site"]).read()
+    return {"block": {"owner": state["owner"], "since": state["since"]} if state else {}}
+
+
+def status(module: AnsibleModule) -> dict[str, t.Any]:
+    """All parts; one that fails does not hide the others."""
+    params = module.params
+    result: dict[str, t.Any] = {
+        "changed": False, "current": "", "current_whole": False, "previous": "", "releases": [], "block": {},
+        "journal": [], "problems": [],
+    }  # fmt: skip
+    for part in (releases, block, lambda _params: {"journal": Journal(*journal(params)).entries()[-SHOWN:]}):
+        try:
+            result.update(part(params))
+        except LampError as error:
+            result["problems"].append(error.as_result()["msg"])
+        except OSError as error:
+            result["problems"].append(f"{error.filename}: {error.strerror}.")
+    return result
+
+
+def journal(params: dict[str, t.Any]) -> tuple[str, str]:
+    """Folder and name of the journal."""
+    return params["journal_path"], params["name"]
+
+
+def main() -> None:
+    spec = ArgumentSpec(
+        {
+            "name": {"type": "str", "required": True},
+            "path": {"type": "path", "required": True},
+            "site": {"type": "str", "required": True},
+            "backend": {"type": "str", "default": "apache"},
+            "conf_dir": {"type": "path", "default": "/etc/apache2/conf-enabled"},
+            "deltas": {"type": "str", "default": ""},
+            "journal_path": {"type": "path", "default": "/var/lib/lamp.cluster/deploys"},
+        }
+    )
+    run(spec.create_module(), status)
+
+
+if __name__ == "__main__":
+    main()

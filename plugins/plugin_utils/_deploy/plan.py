@@ -1,0 +1,208 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a deploy, or a rollback, is going to do: decided once, from what the hosts and the database told."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .journal import Entry, Look, blocked_by, unfinished
+
+Plan = t.Dict[str, t.Any]
+WINDOW, ROLLING, AT_ONCE, NOTHING = "window", "rolling", "at once", "nothing"
+
+
+def _rejected(looks: t.Mapping[str, Look], release: str) -> dict[str, str]:
+    """The hosts on which the release is marked, with the reason."""
+    return {
+        host: known["rejected"]
+        for host, look in looks.items()
+        for known in look["releases"]
+        if known["release"] == release and known["rejected"]
+    }
+
+
+def _whole(looks: t.Mapping[str, Look], from_: t.Mapping[str, str]) -> bool:
+    """Whether every host has the release that it would go back to."""
+    return all(from_.get(host) in [known["release"] for known in look["releases"]] for host, look in looks.items())
+
+
+def _mode(wanted: str, reasons: list[str], balancers: list[str], from_: t.Mapping[str, str]) -> tuple[str, str]:
+    """How the hosts are switched, and why so."""
+    if reasons:
+        return WINDOW, ", and ".join(reasons)
+    if wanted == "window":
+        return WINDOW, "deploy_mode is window"
+    if not balancers:
+        return AT_ONCE, "nothing needs a window, and deploy_balancers names no load balancer"
+    if len(from_) < 2 or not all(from_.values()):
+        return AT_ONCE, "nothing needs a window, and there are not two web hosts in service to take turns"
+    return ROLLING, "nothing needs a window"
+
+
+def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
+    looks: t.Mapping[str, Look],
+    ident: str,
+    release: str,
+    due: list[str],
+    pending: list[dict[str, t.Any]],
+    drop: bool,
+    mode: str,
+    balancers: list[str],
+    force: bool = False,
+) -> Plan:
+    """The plan of a deploy of ``release``; ``refusals`` says why it is not carried out, where it is not.
+
+    :param due: the hosts that do not serve it yet
+    :param drop: whether a session drop is due
+    :param mode: ``auto``, ``window`` or ``rolling``
+    """
+    begun = unfinished(looks)
+    continued = begun if begun.get("kind") == "deploy" else {}
+    switch = list(due)
+    found_blocked = blocked_by(looks, "deploy")
+    reasons = [
+        *(["deltas are pending"] if pending else []),
+        *(["the build is tagged to drop the sessions"] if drop else []),
+        *(["an earlier run left the site blocked"] if found_blocked else []),
+    ]
+    refusals = [
+        f"Release {release} is marked on {host} as one not to come back to: {why}. Deploy another one, or insist with"
+        " -e release_force=true."
+        for host, why in ([] if force else list(_rejected(looks, release).items())[:1])
+    ]
+    if mode == "rolling" and reasons:
+        refusals.append(
+            f"This deploy needs a window ({', and '.join(reasons)}), and deploy_mode is rolling. Set it to auto."
+        )
+    if mode == "rolling" and not balancers:
+        refusals.append("deploy_mode is rolling, which needs load balancers: name them in deploy_balancers.")
+    if switch and len(blocked_by(looks)) > len(found_blocked):
+        reasons.append("an operator has blocked the site")
+    from_ = {**{host: look["current"] for host, look in looks.items()}, **continued.get("from", {})}
+    cut_rolling = begun.get("mode") == ROLLING  # a load balancer may still leave a host out
+    todo = bool(reasons or switch or begun)  # what was begun is brought to its end, if only by a test and a record
+    how, why = _mode(mode, reasons, balancers, from_) if todo else (NOTHING, "release is live on every web host")
+    return {
+        "kind": "deploy",
+        "id": ident,
+        "release": release,
+        "from": from_,
+        "switch": switch,
+        "turns": list(looks) if cut_rolling else switch,
+        "rejoin": cut_rolling and how != ROLLING,
+        "deltas": [delta["name"] for delta in pending],
+        "numbers": sorted({delta["number"] for delta in pending} | set(continued.get("numbers", []))),
+        "drop": drop,
+        "found_blocked": found_blocked,
+        "mode": how,
+        "why": why,
+        "window": how == WINDOW,
+        "todo": todo,
+        "can_go_back": _whole(looks, from_),
+        "continues": _words(begun) if todo else "",
+        "refusals": refusals,
+    }
+
+
+def rollback_plan(looks: t.Mapping[str, Look], ident: str, release: str = "", undo: bool = False) -> Plan:
+    """The plan of a rollback to ``release``, or to the last good one where none is named.
+
+    What is left is the live release, or what an unfinished deploy was about to make live.
+    """
+    begun = unfinished(looks)
+    first: Look = next(iter(looks.values()))
+    current = {host: look["current"] for host, look in looks.items()}
+    if begun.get("kind") == "deploy":
+        left = begun["release"]
+        target = next((name for name in begun["from"].values() if name != left), "")
+    elif begun.get("kind") == "rollback":
+        left, target = begun["left"], begun["release"]
+    else:
+        left, target = first["current"], ""
+    target = release or target or first["previous"]
+    numbers = {known["release"]: known["last_delta"] for look in looks.values() for known in look["releases"]}
+    found_blocked = blocked_by(looks, "deploy")
+    return {
+        "kind": "rollback",
+        "id": ident,
+        "release": target,
+        "left": left if left != target else "",
+        "from": current,
+        "switch": [host for host, name in current.items() if name != target],
+        "deltas": [],
+        "numbers": [],
+        "drop": False,
+        "found_blocked": found_blocked,
+        "rejoin": begun.get("mode") == ROLLING,
+        "mode": WINDOW,
+        "why": "a rollback always has one",
+        "window": True,
+        "can_go_back": _whole(looks, current),
+        "undo": undo,
+        "undo_begun": bool(begun.get("kind") == "rollback" and begun.get("undo")),
+        "undo_to": numbers.get(target, 0),
+        "deltas_stay": not undo and numbers.get(left, 0) > numbers.get(target, 0),
+        "todo": bool(blocked_by(looks) or begun or any(name != target for name in current.values())),
+        "continues": _words(begun),
+        "refusals": _rollback_refusals(looks, target),
+    }
+
+
+def _rollback_refusals(looks: t.Mapping[str, Look], target: str) -> list[str]:
+    if not target:
+        return ["There is no earlier good release on the web hosts. Deploy one instead."]
+    missing = [host for host, look in looks.items() if target not in [known["release"] for known in look["releases"]]]
+    if missing:
+        good = sorted(
+            {known["release"] for look in looks.values() for known in look["releases"] if not known["rejected"]}
+        )
+        return [
+            f"Release {target} is not on {', '.join(missing)}. There: {', '.join(good) or 'no good release'}. Name one"
+            " of them with -e rollback_release=ID, or deploy."
+        ]
+    bad = _rejected(looks, target)
+    if bad:
+        return [
+            f"Release {target} is itself marked as one not to come back to ({next(iter(bad.values()))}). Name another"
+            " with -e rollback_release=ID, or deploy."
+        ]
+    return []
+
+
+def _words(begun: Entry) -> str:
+    return f"the {begun['kind']} of {begun['release']} that {begun['by']} began at {begun['id'][:19]}Z" if begun else ""
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """The plan in words."""
+    if not plan["todo"]:
+        return [f"Nothing to do: release {plan['release']} is live on every web host."]
+    rollback = plan["kind"] == "rollback"
+    lines = [
+        f"Release: {plan['release']}, to be switched on {', '.join(plan['switch']) or 'no host'}",
+        *([f"Left is {plan['left']}, which is marked as one not to come back to"] if plan.get("left") else []),
+        f"Deltas: {_delta_words(plan)}",
+        *([] if rollback else [f"Sessions: {'dropped, as the build is tagged so' if plan['drop'] else 'kept'}"]),
+        f"Maintenance window: {'yes' if plan['window'] else 'none needed'}",
+        f"Mode: {plan['mode']}, as {plan['why']}",
+    ]
+    if plan["continues"]:
+        lines.append(f"Continues {plan['continues']}")
+    if plan["found_blocked"]:
+        lines.append(f"Found blocked: {', '.join(plan['found_blocked'])}")
+    return lines
+
+
+def _delta_words(plan: Plan) -> str:
+    if plan["kind"] == "deploy":
+        return ", ".join(plan["deltas"]) or "none"
+    if plan["undo"]:
+        return f"those above {plan['undo_to']} are undone"
+    if plan["deltas_stay"]:
+        return (
+            f"those above {plan['undo_to']} stay applied, which release {plan['release']} has never seen;"
+            " -e rollback_undo=true undoes them"
+        )
+    return "none to undo"

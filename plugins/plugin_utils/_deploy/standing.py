@@ -1,0 +1,157 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where an application stands, for a person who was woken at night: what is, and the command that goes on."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+from .journal import Entry, Look, blocked_by, entries, unfinished
+
+DEPLOY, ROLLBACK = "ansible-playbook lamp.cluster.deploy", "ansible-playbook lamp.cluster.rollback"
+OPEN = "ansible-playbook lamp.cluster.maintenance -e maintenance_state=disabled"
+HISTORY = 10
+
+
+def _moment(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def host_line(name: str, look: Look) -> str:
+    """One web host: its release, its block, what could not be told."""
+    release = look["current"] or "no release"
+    if look["current"] and not look["current_whole"]:
+        release += " (which is not there: current leads nowhere)"
+    block = look["block"]
+    state = f"blocked by {block['owner']} since {_moment(block['since'])}" if block else "open"
+    problems = "".join(f"; {problem}" for problem in look["problems"])
+    return f"{name}: {release}, {'block unknown' if problems and not block else state}{problems}"
+
+
+def site_line(looks: t.Mapping[str, Look], away: list[str]) -> str:
+    """The site as a whole, as far as it is known."""
+    blocked = blocked_by(looks)
+    if not looks:
+        return "unknown"
+    state = "open" if not blocked else f"blocked on {'all hosts' if len(blocked) == len(looks) else ', '.join(blocked)}"
+    unknown = [*away, *(host for host, look in looks.items() if look["problems"])]
+    return state + (f"; unknown of {', '.join(unknown)}" if unknown else "")
+
+
+def history_line(entry: Entry) -> str:
+    """One deploy: when, what, who, how it ended, how long the site was blocked."""
+    seconds = max((entry.get("blocked_seconds") or {}).values(), default=None)
+    parts = [
+        f"{entry['id'][:19]}Z {entry.get('kind', 'deploy')} of {entry.get('release', '?')} by {entry.get('by', '?')}:"
+        f" {entry.get('result', '?')}",
+        *([f"blocked {float(seconds):.1f} s"] if seconds is not None else []),
+        *([f"deltas {', '.join(entry['deltas'])}"] if entry.get("deltas") else []),
+        *([f"{entry['sessions_dropped']} sessions dropped"] if entry.get("sessions_dropped") else []),
+    ]
+    return ", ".join(parts)
+
+
+def lock_line(lock: t.Mapping[str, t.Any]) -> tuple[str, bool]:
+    """The lock in words, and whether somebody may be at work; ``lock`` is what deploy_lock answered in check mode."""
+    holder = lock.get("holder") or {}
+    if lock.get("error_code") == "deploy_lock_held":
+        return (
+            f"held by {holder.get('user')} on {holder.get('controller')} (process {holder.get('pid')}) since"
+            f" {holder.get('since')}, which lives as far as this controller can tell",
+            True,
+        )
+    if lock.get("stale_taken"):
+        return f"left behind by {lock['stale_taken']}, which is dead; the next deploy takes it over", False
+    if lock.get("failed") or lock.get("unreachable") or not lock:
+        return f"unknown: {lock.get('msg') or 'the host that keeps it did not answer'}", False
+    return "free", False
+
+
+def database_lines(database: t.Mapping[str, t.Any]) -> list[str]:
+    """Pending deltas and drops; ``database`` is what dbdeploy answered in check mode, empty where there is none."""
+    if not database:
+        return []
+    if "pending" not in database:
+        return [f"Database: unknown: {database.get('msg') or 'it did not answer'}"]
+    half = database.get("resumed") or []
+    names = [f"{delta['name']}{' (half applied)' if delta['number'] in half else ''}" for delta in database["pending"]]
+    due = database.get("drop_reasons") or []
+    return [
+        f"Deltas pending: {', '.join(names) or 'none'}",
+        f"Session drop due: {', '.join(due) or 'none'}",
+    ]
+
+
+def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
+    looks: t.Mapping[str, Look], busy: bool, away: list[str], database: t.Mapping[str, t.Any]
+) -> tuple[str, str]:
+    """What that adds up to, and the command that goes on."""
+    begun = unfinished(looks)
+    if busy:
+        return (
+            "a deploy is running",
+            "wait for it; if it is surely dead, go on with -e deploy_force_lock=true",
+        )
+    if begun.get("kind") == "rollback":
+        more = " -e rollback_undo=true" if begun.get("undo") else ""
+        return "a rollback is unfinished", f"{ROLLBACK} -e rollback_release={begun['release']}{more}"
+    if begun:
+        source = f" -e deploy_source={begun['source']}" if begun.get("source") else ""
+        return "a deploy is unfinished", f"{DEPLOY}{source}   (or back: {ROLLBACK})"
+    if blocked_by(looks, "deploy"):
+        return "the site is blocked by a deploy that told nobody how it ended", f"{DEPLOY}   (or back: {ROLLBACK})"
+    if blocked_by(looks):
+        return "an operator has blocked the site", OPEN
+    if any(look["problems"] for look in looks.values()):
+        return "not all can be told", "mend what is named above"
+    if len({look["current"] for look in looks.values()}) > 1:
+        return "the web hosts run different releases", DEPLOY
+    if any(look["current"] and not look["current_whole"] for look in looks.values()):
+        return "the live release is gone", f"{ROLLBACK}   (or {DEPLOY})"
+    if not any(look["current"] for look in looks.values()):
+        return "nothing was deployed yet", DEPLOY
+    if database.get("pending") or database.get("drop_sessions"):
+        return "the database is behind the code", DEPLOY
+    if away:
+        return "hosts are missing", f"bring {', '.join(away)} back; then {DEPLOY}"
+    return "all is well", "nothing"
+
+
+def standing(
+    looks: t.Mapping[str, Look],
+    lock: t.Mapping[str, t.Any],
+    database: t.Mapping[str, t.Any],
+    away: list[str],
+) -> dict[str, t.Any]:
+    """``verdict``, ``next`` (the command that goes on), ``lines`` for people, ``history``."""
+    words, busy = lock_line(lock)
+    begun = unfinished(looks)
+    told = entries(looks)
+    hosts = [
+        *(host_line(host, look) for host, look in looks.items()),
+        *(f"{host}: cannot be reached; nothing is known of it" for host in away),
+    ]
+    lines = [
+        f"Site: {site_line(looks, away)}",
+        *hosts,
+        f"Lock: {words}",
+        *database_lines(database),
+        *([f"Unfinished: {history_line(begun)}"] if begun else []),
+        "History:",
+        *(f"  {history_line(entry)}" for entry in told[-HISTORY:]),
+    ]
+    verdict, command = _next(looks, busy, away, database)
+    lines += [f"So: {verdict}", f"Next: {command}"]
+    return {
+        "verdict": verdict,
+        "next": command,
+        "lines": lines,
+        "hosts": hosts,
+        "unfinished": begun,
+        "blocked": {host: looks[host]["block"] for host in blocked_by(looks)},
+        "releases": {host: look["current"] for host, look in looks.items()},
+        "away": away,
+        "history": told,
+    }

@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deploys: how long the site is blocked, and how long it all takes.
+
+The cluster is a bed of containers on this machine. The floor of a window is the SQL by the database's own client plus
+four times one pipelined ``ping`` task on the same hosts, measured in the same round: no Ansible play can block, apply,
+switch and open in less.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from tests.benchmark.table import Table
+from tests.support.cluster import PREPARE, SUBNET, Cluster
+from tests.support.site import add_delta, column, release
+from tests.support.traffic import Traffic
+
+RATE = 200  # requests a second: the block is seen from outside to 5 ms
+PINGS = 6
+FILES = 200
+
+
+class Bench:
+    """A cluster with a release, and what is measured on it."""
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self.cluster = cluster
+        self.folder = folder
+        self.number = 0
+
+    def made(self, files: int = 0) -> Path:
+        """The next release, with as many files of its own."""
+        self.number += 1
+        made = release(self.folder / f"b{self.number}", f"b{self.number}")
+        (made / "files").mkdir(exist_ok=True)
+        for number in range(files):
+            (made / "files" / f"{number}.php").write_text(f"<?php // {self.number} {number}\n" * 40)
+        return made
+
+    def run(self, *command: str) -> dict[str, float]:
+        """Run a playbook; ``seconds`` beyond the start of Ansible, and those of each task by its name."""
+        report = self.folder / "report.json"
+        environment = {**self.cluster.environment(), "LAMP_REPORT_JSON": str(report)}
+        done = subprocess.run(
+            self.cluster.command(*command), env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        document = json.loads(report.read_text())
+        tasks = {task["what"]: task["seconds"] for phase in document["phases"] for task in phase["tasks"]}
+        return {**tasks, "seconds": document["seconds"]}
+
+    def ping(self, hosts: str) -> float:
+        """One pipelined ping task on these hosts."""
+        play = [
+            {
+                "hosts": hosts,
+                "gather_facts": False,
+                "tasks": [{"name": f"ping {number}", "ansible.builtin.ping": {}} for number in range(PINGS)],
+            }
+        ]
+        path = self.folder / "ping.yml"
+        path.write_text(json.dumps(play))
+        tasks = self.run(str(path))
+        return statistics.median(tasks[f"ping {number}"] for number in range(1, PINGS))  # the first one connects
+
+    def client(self) -> float:
+        """SQL like the delta's, by the client on a node of the database."""
+        begin = time.perf_counter()
+        subprocess.run(
+            ["podman", "exec", "-i", f"{self.cluster.name}-db1", "mariadb", "shop"],
+            input=column(), text=True, check=True, capture_output=True,
+        )  # fmt: skip
+        return time.perf_counter() - begin
+
+    def floor(self) -> float:
+        """What no window can be shorter than."""
+        return self.client() + 4 * self.ping("web")
+
+    def window(self) -> float:
+        """Seconds from the first blocked answer to the last, as a visitor sees it."""
+        made = self.made()
+        add_delta(made, column())
+        with Traffic(self.cluster.url, rate=RATE, visitors=8) as traffic:
+            self.run("lamp.cluster.deploy", "-e", f"deploy_source={made}")
+        return traffic.blocked_seconds()
+
+    def code_only(self) -> float:
+        """A new release of many files on one host, all that comes after Ansible's start."""
+        made = self.made(FILES)
+        return self.run("lamp.cluster.deploy", "-e", f"deploy_source={made}", "-e", "deploy_hosts=web1")["seconds"]
+
+    def nothing(self) -> float:
+        """The same again."""
+        made = self.folder / f"b{self.number}"
+        return self.run("lamp.cluster.deploy", "-e", f"deploy_source={made}", "-e", "deploy_hosts=web1")["seconds"]
+
+
+def bench(table: Table) -> None:
+    """Boot a cluster, measure, take it down."""
+    with tempfile.TemporaryDirectory() as folder:
+        cluster = Cluster("bench", Path(folder) / "inventory")
+        cluster.up("--subnet", SUBNET)
+        try:
+            measure(table, Bench(cluster, Path(folder)))
+        finally:
+            cluster.bed("down")
+
+
+def measure(table: Table, bench: Bench) -> None:
+    """The lines of the table."""
+    for playbook in (str(PREPARE), "lamp.cluster.setup"):
+        run = bench.cluster.playbook(playbook)
+        assert run.code == 0, run.output
+    bench.run("lamp.cluster.deploy")
+    table.remarks.append(
+        "The floor is the client's time for the SQL plus 4 x ping on the same hosts, in the same round."
+    )
+    table.measure("site blocked, one delta, 3 web hosts", {"floor": bench.floor, "lamp.cluster": bench.window})
+    ping = {"ping": lambda: bench.ping("web1")}
+    table.measure(f"code-only deploy, {FILES} files, 1 web host", {**ping, "lamp.cluster": bench.code_only})
+    table.measure("deploy with nothing to do, 1 web host", {**ping, "lamp.cluster": bench.nothing})

@@ -1,0 +1,272 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deploys that something happens to. After each the status tells the truth, and the same command or a rollback goes on.
+
+LAMP_FAULTS=all tries every task boundary and every fault (`make faults`); otherwise a sample of them is tried.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cluster import BED, Cluster, Run
+from tests.support.modules import ROOT
+from tests.support.servers.base import wait_until
+from tests.support.site import WEB, Standing, column, dropped, release, seen_on
+from tests.support.traffic import User
+
+ALL = os.environ.get("LAMP_FAULTS") == "all"
+# In front of these the sample is cut: each of them leaves the site in another state.
+SAMPLE = (
+    "Block the site",
+    "Apply the pending deltas",
+    "Mark the session drop as done",
+    "Switch to the release",
+    "Record the deploy on every web host",
+)
+DISK = "/var/www/shop"
+
+
+class Site:
+    """The site while it is broken and mended: ``version`` is what its users should get."""
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self.cluster = cluster
+        self.folder = folder
+        self.version = "f0"
+        self.tried = 0
+
+    def next(self, statements: str = "") -> Path:
+        """A release with a tagged delta that can be undone."""
+        self.tried += 1
+        name = f"f{self.tried}"
+        added = column()
+        return release(self.folder / name, name, statements=statements + added, undo=dropped(added), tagged=True)
+
+    def hook(self, moment: str, *arguments: str) -> tuple[str, str]:
+        """The options that let the bed do something at that moment of a deploy."""
+        command, *rest = arguments
+        task = {
+            "ansible.builtin.command": {"argv": [str(BED), command, "--name", self.cluster.name, *rest]},
+            "delegate_to": "localhost",
+            "connection": "local",
+            "run_once": True,
+            "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+        }
+        path = self.folder / f"hook{self.tried}.yml"
+        path.write_text(json.dumps([task]))
+        return "-e", json.dumps({"deploy_hooks": {moment: str(path)}})
+
+    def status(self, away: tuple[str, ...] = ()) -> Standing:
+        """What the status says, which must be the truth."""
+        standing = Standing(self.cluster)
+        standing.check(away)
+        blocked = [host for host in WEB if host not in away and seen_on(host) == "maintenance"]
+        if blocked:
+            assert standing.verdict == "a deploy is unfinished", standing.output
+        return standing
+
+    def finish(self, made: Path) -> None:
+        """The same command again."""
+        run = self.cluster.deploy(made)
+        assert run.code == 0, run.output
+        self.version = made.name
+        self.settled()
+
+    def go_back(self) -> None:
+        """The other way out."""
+        run = self.cluster.playbook("lamp.cluster.rollback", "-e", "rollback_undo=true")
+        assert run.code == 0, run.output
+        self.settled()
+
+    def settled(self) -> None:
+        """All web hosts serve the release, nothing is left to do."""
+        assert {host: seen_on(host) for host in WEB} == dict.fromkeys(WEB, self.version)
+        standing = Standing(self.cluster)
+        assert (standing.verdict, standing.next) == ("all is well", "nothing"), standing.output
+
+    def start(self, made: Path) -> subprocess.Popen[bytes]:
+        """A deploy that goes on by itself."""
+        return subprocess.Popen(
+            self.cluster.command("lamp.cluster.deploy", "-e", f"deploy_source={made}"),
+            env=self.cluster.environment(), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def in_host(self, host: str, *command: str) -> str:
+        """Run a command in a host, not through its sshd."""
+        return subprocess.run(
+            ["podman", "exec", f"{self.cluster.name}-{host}", *command], capture_output=True, text=True, check=False
+        ).stdout
+
+    def wait_for_slow_delta(self) -> None:
+        """Return when the database works on it."""
+        query = ("mariadb", "-Ne", "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'DO SLEEP%'")
+        wait_until(lambda: self.in_host("db1", *query).strip() not in ("", "0"), "the slow delta")
+
+
+@pytest.fixture(scope="module")
+def site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    made = Site(cluster, tmp_path_factory.mktemp("faults"))
+    run = cluster.deploy(release(made.folder / "f0", "f0"))
+    assert run.code == 0, run.output
+    return made
+
+
+def cut(site: Site, made: Path, **settings: str) -> Run:
+    """A deploy with the callback that kills it."""
+    environment = {
+        **site.cluster.environment(), "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "support" / "cut"),
+        "ANSIBLE_CALLBACKS_ENABLED": "cut", **settings,
+    }  # fmt: skip
+    done = subprocess.run(
+        site.cluster.command("lamp.cluster.deploy", "-e", f"deploy_source={made}"),
+        env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return Run(done.returncode, done.stdout + done.stderr)
+
+
+@pytest.fixture(scope="module")
+def tasks(site: Site) -> list[str]:
+    """The tasks of a whole deploy with deltas and a drop, in their order."""
+    log = site.folder / "tasks"
+    made = site.next()
+    run = cut(site, made, CUT_LOG=str(log))
+    assert run.code == 0, run.output
+    site.version = made.name
+    return [line.rpartition(" : ")[2] for line in log.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("where", ["every boundary"] if ALL else SAMPLE)
+def test_a_controller_that_dies_between_two_tasks(
+    site: Site, tasks: list[str], where: str, record_property: Callable[[str, object], None]
+) -> None:
+    places = range(2, len(tasks) + 1) if ALL else [tasks.index(where) + 1]
+    record_property("faults", len(places))  # for the line at the end of the run
+    for number, place in enumerate(places):
+        user = User(site.cluster.url)
+        user.login()
+        made = site.next()
+        run = cut(site, made, CUT_AT=str(place))
+        assert run.code == -signal.SIGKILL, f"{tasks[place - 1]}: {run.output}"
+        before = site.version
+        seen = {host: seen_on(host) for host in WEB}
+        standing = site.status()
+        if before not in seen.values():
+            assert standing.verdict == "a deploy is unfinished", standing.output
+        back = number % 3 == 2 and standing.verdict == "a deploy is unfinished"
+        site.go_back() if back else site.finish(made)
+        if not back:
+            assert user.count()["user"] is None, tasks[place - 1]
+
+
+def power_off(site: Site) -> None:
+    """A web host dies after the deltas: users must not meet two versions, so the site stays blocked."""
+    made = site.next()
+    run = site.cluster.deploy(made, *site.hook("after_deltas", "power-off", "web3"))
+    assert "The site stays blocked" in run.output, run.output
+    assert site.status(away=("web3",)).verdict == "a deploy is unfinished"
+    site.cluster.bed("power-on", "web3")
+    assert seen_on("web3") == "maintenance"
+    site.finish(made)
+
+
+def cable(site: Site) -> None:
+    """A web host is cut off before the deltas: the others are put back, and it is missing."""
+    made = site.next()
+    run = site.cluster.deploy(made, *site.hook("before_deltas", "cut", "web2"))
+    assert "Not all of it could be put back" in run.output, run.output
+    assert [seen_on(host) for host in ("web1", "web3")] == [site.version] * 2
+    assert site.status(away=("web2",)).verdict == "a deploy is unfinished"
+    site.cluster.bed("mend", "web2")
+    site.finish(made)
+
+
+def hang(site: Site) -> None:
+    """A web host hangs before the switch; this time the way out is back."""
+    made = site.next()
+    run = site.cluster.deploy(made, *site.hook("before_switch", "pause", "web2"))
+    assert "The site stays blocked" in run.output, run.output
+    site.cluster.bed("unpause", "web2")
+    assert site.status().verdict == "a deploy is unfinished"
+    site.go_back()
+
+
+def full_disk_before(site: Site) -> None:
+    """No room for the release on one host: nothing has begun."""
+    made = site.next()
+    run = site.cluster.deploy(made, *site.hook("before_stage", "fill", "web1", DISK))
+    assert "release_disk_full" in run.output, run.output
+    assert site.status().verdict == "all is well"
+    site.cluster.bed("free", "web1", DISK)
+    site.finish(made)
+
+
+def full_disk_in_the_window(site: Site) -> None:
+    """No room for the record of the switch on one host: none switches in front of users."""
+    made = site.next()
+    run = site.cluster.deploy(made, *site.hook("before_switch", "fill", "web1", DISK))
+    assert "The site stays blocked" in run.output, run.output
+    assert {seen_on(host) for host in WEB} == {"maintenance"}
+    site.status()
+    site.cluster.bed("free", "web1", DISK)
+    site.finish(made)
+
+
+def session_of_sshd(site: Site) -> None:
+    """The connection that the deltas are applied through is killed."""
+    made = site.next("DO SLEEP(3);\n")
+    process = site.start(made)
+    site.wait_for_slow_delta()
+    site.in_host("web1", "pkill", "-9", "-f", "^sshd: root")
+    assert process.wait() != 0
+    site.status()
+    site.finish(made)
+
+
+def database(site: Site) -> None:
+    """The node of the database that the deltas are applied to is killed."""
+    made = site.next("DO SLEEP(3);\n")
+    process = site.start(made)
+    site.wait_for_slow_delta()
+    site.in_host("db1", "pkill", "-9", "mariadbd")
+    assert process.wait() != 0
+    wait_until(lambda: "Deltas pending" in Standing(site.cluster).output, "the database")
+    site.status()
+    site.finish(made)
+
+
+def controller_in_a_task(site: Site) -> None:
+    """ansible-playbook is killed while a module works, which goes on without it."""
+    made = site.next("DO SLEEP(3);\n")
+    process = site.start(made)
+    site.wait_for_slow_delta()
+    process.kill()
+    process.wait()
+    site.status()
+    site.finish(made)
+
+
+FAULTS: list[Any] = [power_off, cable, full_disk_before, full_disk_in_the_window, session_of_sshd, database]
+MORE: list[Any] = [hang, controller_in_a_task]
+
+
+@pytest.mark.parametrize("fault", FAULTS + (MORE if ALL else []))
+def test_a_fault_inside_of_a_task(
+    site: Site, fault: Callable[[Site], None], record_property: Callable[[str, object], None]
+) -> None:
+    record_property("faults", 1)
+    user = User(site.cluster.url)
+    user.login()
+    before = site.version
+    fault(site)
+    assert (user.count()["user"] is None) == (site.version != before)

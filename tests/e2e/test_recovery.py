@@ -1,0 +1,189 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a deploy leaves behind when it fails, and the ways back. The tests build upon each other, in their order."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import Cluster, Run, address
+from tests.support.site import WEB, Standing, column, dropped, release, seen_on
+from tests.support.traffic import User
+
+BAD_SMOKE = ("-e", '{"deploy_smoke_tests": [{"path": "/", "contains": "Nonsense"}], "deploy_smoke_patience": 0}')
+
+
+def ok(run: Run) -> str:
+    assert run.code == 0, run.output
+    return run.output
+
+
+def failed(run: Run, *said: str) -> str:
+    assert run.code != 0, run.output
+    for text in said:
+        assert text in run.output, run.output
+    return run.output
+
+
+def everywhere(version: str) -> None:
+    assert {host: seen_on(host) for host in WEB} == dict.fromkeys(WEB, version)
+
+
+def live(cluster: Cluster) -> str:
+    return Path(cluster.ssh(address("web1"), "readlink /var/www/shop/current").strip()).name
+
+
+@pytest.fixture(scope="module")
+def shop(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    """The site with a release called r1."""
+    ok(cluster.deploy(release(tmp_path_factory.mktemp("r") / "r1", "r1")))
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("releases")
+
+
+def test_the_plan_of_check_mode_is_what_the_run_then_does(shop: Cluster, folder: Path) -> None:
+    User(shop.url).login()
+    made = release(folder / "r2", "r2", statements=column(), tagged=True)
+    current = live(shop)
+    plan = ok(shop.deploy(made, "--check", "--diff"))
+    assert live(shop) == current
+    planned = {name: re.findall(rf"^ +{name}: (.*)$", plan, re.MULTILINE)[0] for name in ("Release", "Deltas")}
+    sessions = int(re.findall(r"Sessions that would be dropped: (\d+)", plan)[0])
+    assert sessions > 0
+    assert "ALTER TABLE product ADD" in plan
+    done = ok(shop.deploy(made))
+    everywhere("r2")
+    assert planned["Release"] == f"{live(shop)}, to be switched on web1, web2, web3"
+    assert planned["Deltas"] in done
+    assert re.findall(r"sessions +([\d,]+) dropped", done) == [f"{sessions:,}"]
+    again = ok(shop.deploy(made, "--check", "--diff"))
+    assert "Nothing to do" in again
+
+
+def test_hooks_run_at_their_moments_and_are_told_what_happens(shop: Cluster, folder: Path) -> None:
+    heard = folder / "heard"
+    hook = folder / "hook.yml"
+    hook.write_text(
+        "- ansible.builtin.shell: echo '{{ deploy_event | to_json }}' >> "
+        f"{heard}\n  delegate_to: localhost\n  connection: local\n  run_once: true\n"
+    )
+    moments = ["before_block", "after_deltas", "after_unblock", "after_record", "on_failure"]
+    hooks = json.dumps({"deploy_hooks": dict.fromkeys(moments, str(hook))})
+    statement = column()
+    made = release(folder / "r3", "r3", statements=statement, undo=dropped(statement))
+    failed(shop.deploy(made, "-e", hooks, "-e", "deploy_on_failure=undo", *BAD_SMOKE))
+    ok(shop.deploy(made, "-e", hooks))
+    events = [json.loads(line) for line in heard.read_text().splitlines()]
+    assert [event["moment"] for event in events] == [*moments[:2], "on_failure", *moments[:4]]
+    assert events[2]["result"] == "failed, undone"
+    assert "Nonsense" in events[2]["failure"]
+    assert {event["release"] for event in events} == {live(shop)}
+    output = failed(shop.deploy(made, "-e", '{"deploy_hooks": {"before_lunch": "x.yml"}}'))
+    assert "before_lunch" in output
+
+
+def test_a_failed_deploy_is_undone_where_the_policy_says_so(shop: Cluster, folder: Path) -> None:
+    before = live(shop)
+    statement = column()
+    made = release(folder / "r4", "r4", statements=statement, undo=dropped(statement))
+    failed(shop.deploy(made, "-e", "deploy_on_failure=undo", *BAD_SMOKE), "The deltas of this deploy were undone")
+    everywhere("r3")
+    standing = Standing(shop)
+    assert (standing.verdict, standing.next) == ("all is well", "nothing")
+    assert "failed, undone" in standing.output
+    assert live(shop) == before
+    ok(shop.deploy(made))  # the column can be added again, so it was gone
+    everywhere("r4")
+
+
+def test_what_cannot_be_undone_stays_blocked_and_says_why(shop: Cluster, folder: Path) -> None:
+    made = release(folder / "r5", "r5", statements=column())
+    failed(
+        shop.deploy(made, "-e", "deploy_on_failure=undo", *BAD_SMOKE),
+        "has no undo part", "The site stays blocked", "web3: ", "blocked by deploy",
+    )  # fmt: skip
+    everywhere("maintenance")
+    standing = Standing(shop)
+    standing.check()
+    assert standing.verdict == "a deploy is unfinished"
+    assert standing.next.startswith(f"ansible-playbook lamp.cluster.deploy -e deploy_source={made} ")
+    ok(shop.deploy(made))
+    everywhere("r5")
+    half = release(folder / "r6", "r6", statements=column() + "ALTER TABLE nowhere ADD x INT;\n", undo="DO 1;\n")
+    failed(shop.deploy(half, "-e", "deploy_on_failure=undo"), "is applied half way", "The site stays blocked")
+    ok(shop.playbook("lamp.cluster.rollback"))
+    everywhere("r5")
+    assert Standing(shop).verdict == "all is well"
+
+
+def test_a_rollback_undoes_deltas_or_says_why_not_before_the_block(shop: Cluster, folder: Path) -> None:
+    failed(shop.playbook("lamp.cluster.rollback", "-e", "rollback_undo=true"), "has no undo part")
+    everywhere("r5")
+    statement = column()
+    made = release(folder / "r7", "r7", statements=statement, undo=dropped(statement))
+    ok(shop.deploy(made))
+    left = live(shop)
+    plan = ok(shop.playbook("lamp.cluster.rollback", "--check"))
+    assert "rollback_undo=true undoes them" in plan
+    hook = folder / "break.yml"
+    hook.write_text("- ansible.builtin.fail: {msg: broken by the test}\n")
+    command = ("-e", "rollback_undo=true")
+    broken = ("-e", json.dumps({"deploy_hooks": {"before_switch": str(hook)}}))
+    failed(shop.playbook("lamp.cluster.rollback", *command, *broken), "broken by the test", "The site stays blocked")
+    everywhere("maintenance")
+    standing = Standing(shop)
+    assert standing.verdict == "a rollback is unfinished"
+    assert "rollback_undo=true" in standing.next
+    ok(shop.playbook("lamp.cluster.rollback", *command))
+    everywhere("r5")
+    failed(shop.deploy(made), f"Release {left} is marked")
+    ok(shop.deploy(made, "-e", "release_force=true"))
+    everywhere("r7")
+
+
+def test_a_rollback_works_when_current_leads_nowhere(shop: Cluster) -> None:
+    gone = live(shop)
+    for host in WEB:
+        shop.ssh(address(host), f"rm -rf /var/www/shop/releases/{gone}")
+    standing = Standing(shop)
+    assert "current leads nowhere" in standing.output
+    assert standing.verdict == "the live release is gone"
+    ok(shop.playbook("lamp.cluster.rollback"))
+    everywhere("r5")
+    failed(shop.playbook("lamp.cluster.rollback", "-e", f"rollback_release={gone}"), f"Release {gone} is not on web1")
+    named = live(shop)
+    assert "Nothing to do" in ok(shop.playbook("lamp.cluster.rollback", "-e", f"rollback_release={named}"))
+
+
+def test_status_tells_an_operators_block_from_a_deploys(shop: Cluster) -> None:
+    ok(shop.playbook("lamp.cluster.maintenance", "-e", "maintenance_state=enabled"))
+    standing = Standing(shop)
+    standing.check()
+    assert standing.verdict == "an operator has blocked the site"
+    assert standing.next.endswith("lamp.cluster.maintenance -e maintenance_state=disabled")
+    ok(shop.playbook("lamp.cluster.maintenance", "-e", "maintenance_state=disabled"))
+    everywhere("r5")
+
+
+def test_code_alone_rolls_or_is_refused_what_needs_a_window(shop: Cluster, folder: Path) -> None:
+    made = release(folder / "r8", "r8")
+    assert "Mode: rolling, as nothing needs a window" in ok(shop.deploy(made))
+    everywhere("r8")
+    broken = release(folder / "r9", "r9")
+    output = failed(shop.deploy(broken, *BAD_SMOKE), "the site runs the release it ran before and is open")
+    assert len(set(re.findall(r"web\d: (\w+), open", output))) == 1
+    everywhere("r8")
+    needs = release(folder / "r10", "r10", statements=column())
+    failed(shop.deploy(needs, "-e", "deploy_mode=rolling"), "deltas are pending", "deploy_mode is rolling")
+    output = ok(shop.deploy(broken, "-e", "deploy_mode=window"))
+    assert "Mode: window, as deploy_mode is window" in output
+    everywhere("r9")

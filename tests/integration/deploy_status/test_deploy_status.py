@@ -1,0 +1,66 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""deploy_status: what it tells of a host, and of what it cannot tell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.modules import ModuleResult, run_module
+
+
+@pytest.fixture()
+def root(tmp_path: Path) -> Path:
+    """An application with the releases a (bad) and b (live), and one that was cut off while it was staged."""
+    records = tmp_path / "releases" / ".lamp"
+    records.mkdir(parents=True)
+    for name, numbers in (("a", ("001", "2")), ("b", ("001", "2", "30")), ("half", ())):
+        (tmp_path / "releases" / name / "db").mkdir(parents=True)
+        for number in numbers:
+            (tmp_path / "releases" / name / "db" / f"{number}_x.sql").write_text("")
+        if numbers:
+            (records / f"{name}.json").write_text(json.dumps({"staged_at": "2026-11-21"}))
+    rejected = {"a": {"reason": "rolled back", "at": "now"}}
+    (records / "state.json").write_text(json.dumps({"schema": 1, "history": ["a", "b"], "rejected": rejected}))
+    (tmp_path / "current").symlink_to("releases/b")
+    (tmp_path / "journal").mkdir()
+    entries = "".join(json.dumps({"id": str(number)}) + "\n" for number in range(30))
+    (tmp_path / "journal" / "shop.jsonl").write_text(entries)
+    (tmp_path / "lamp-maintenance-shop.conf").write_text("")
+    return tmp_path
+
+
+def status(root: Path, **options: str) -> ModuleResult:
+    given = {"conf_dir": str(root), "journal_path": str(root / "journal"), "deltas": "db", **options}
+    return run_module("deploy_status", {"name": "shop", "path": str(root), "site": "shop", **given})
+
+
+def test_it_tells_releases_block_and_journal(root: Path) -> None:
+    told = status(root)
+    assert (told["changed"], told["problems"], told["block"]) == (False, [], {})
+    assert (told["current"], told["current_whole"], told["previous"]) == ("b", True, "")
+    assert [(known["release"], known["last_delta"], known["rejected"]) for known in told["releases"]] == [
+        ("a", 2, "rolled back"),
+        ("b", 30, ""),
+    ]
+    assert [entry["id"] for entry in told["journal"]] == [str(number) for number in range(10, 30)]
+
+
+def test_a_link_that_leads_nowhere_is_told(root: Path) -> None:
+    (root / "current").unlink()
+    (root / "current").symlink_to("releases/gone")
+    told = status(root)
+    assert (told["current"], told["current_whole"]) == ("gone", False)
+
+
+def test_what_cannot_be_told_hides_nothing_else(root: Path) -> None:
+    told = status(root, conf_dir="/nonexistent")
+    assert "Apache cannot block this site" in told["problems"][0]
+    assert told["current"] == "b"
+    (root / "releases" / ".lamp" / "state.json").write_text("{")
+    told = status(root, conf_dir="/nonexistent")
+    assert [len(told["problems"]), told["current"], len(told["journal"])] == [2, "", 20]

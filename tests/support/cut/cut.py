@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A callback that kills ansible-playbook (-9) at a task, and writes down which tasks there are.
+
+CUT_AT is the number of the task, from 1, in front of which it dies; CUT_LOG is the file for the tasks' names.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: E402 (Ansible wants DOCUMENTATION above the imports)
+DOCUMENTATION = """
+name: cut
+type: notification
+short_description: Die in front of a task
+description: For tests.
+"""
+
+import os
+import signal
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+
+class CallbackModule(CallbackBase):
+    """Counts tasks as they begin."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "notification"
+    CALLBACK_NAME = "cut"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self.last = int(os.environ.get("CUT_AT", "0"))
+        self.log = os.environ.get("CUT_LOG", "")
+
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+        """One task of all hosts begins; the one before it has ended on all of them."""
+        self.count += 1
+        if self.log:
+            with open(self.log, "a", encoding="utf-8") as stream:
+                stream.write(f"{task.get_name()}\n")
+        if self.count == self.last:
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The demo application's site as a test drives it: releases to deploy, what visitors get, what the status says."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tests.support.cluster import DEMO_APP, Cluster, address
+from tests.support.traffic import TIMEOUT, classify
+
+WEB = ("web1", "web2", "web3")
+_numbers = itertools.count(int(time.time()))
+
+
+def release(folder: Path, version: str, *, statements: str = "", undo: str = "", tagged: bool = False) -> Path:
+    """A copy of v3 in ``folder`` that calls itself ``version``, with a delta of its own if there are statements."""
+    shutil.copytree(DEMO_APP / "v3", folder, dirs_exist_ok=True)
+    source = (folder / "src" / "version.php").read_text()
+    (folder / "src" / "version.php").write_text(source.replace("'v3'", f"'{version}'"))
+    if statements or tagged:
+        add_delta(folder, statements or "DO 1;\n", undo=undo, tagged=tagged)
+    return folder
+
+
+def add_delta(folder: Path, statements: str, *, undo: str = "", tagged: bool = False) -> Path:
+    """One more delta in a release, with a number that none had before."""
+    path = folder / "db" / "deltas" / f"{next(_numbers)}_{folder.name}.sql"
+    tag = "-- @DROP-SESSIONS\n" if tagged else ""
+    path.write_text(f"{tag}{statements}" + (f"-- @UNDO\n{undo}" if undo else ""))
+    return path
+
+
+def column() -> str:
+    """A statement that changes the schema, each time in another way."""
+    return f"ALTER TABLE product ADD e2e_{next(_numbers)} INT;\n"
+
+
+def dropped(added: str) -> str:
+    """What undoes a statement of column()."""
+    return added.replace(" ADD ", " DROP ").replace(" INT;", ";")
+
+
+def seen_on(host: str) -> str:
+    """What a visitor gets from this web host: ``v1`` …, ``maintenance``, or what is wrong."""
+    try:
+        with urllib.request.urlopen(f"http://{address(host)}/", timeout=TIMEOUT) as answer:
+            return classify(answer.status, answer.headers, answer.read())
+    except urllib.error.HTTPError as error:
+        return classify(error.code, error.headers, error.read())
+    except OSError as error:
+        return f"no answer: {error}"
+
+
+class Standing:
+    """What the playbook status says."""
+
+    def __init__(self, cluster: Cluster, *arguments: str) -> None:
+        self.output = cluster.playbook("lamp.cluster.status", *arguments).output
+        self.verdict = self._one(r"^ +So: (.*)$")
+        self.next = self._one(r"^ +Next: (.*)$")
+        self.hosts = dict(re.findall(r"^ +(web\d): (.*)$", self.output, re.MULTILINE))
+
+    def _one(self, pattern: str) -> str:
+        found = re.findall(pattern, self.output, re.MULTILINE)
+        assert len(found) == 1, self.output
+        return str(found[0])
+
+    def check(self, away: tuple[str, ...] = ()) -> None:
+        """What it says of each host is what a visitor sees there."""
+        for host in WEB:
+            said = self.hosts[host]
+            if host in away:
+                assert "cannot be reached" in said, self.output
+                continue
+            assert (seen_on(host) == "maintenance") == ("blocked by" in said), self.output

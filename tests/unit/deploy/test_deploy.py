@@ -1,0 +1,168 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is decided from what the hosts told, and what is said of it: each case by the looks that lead to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.plan import deploy_plan, plan_lines, rollback_plan
+from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.standing import standing
+
+FREE = {"holder": {"user": "me"}, "stale_taken": ""}
+QUIET = {"pending": [], "resumed": [], "drop_reasons": [], "drop_sessions": False}
+
+
+def look(
+    current: str = "a", *, releases: str = "ab", rejected: str = "", owner: str = "", **more: Any
+) -> dict[str, Any]:
+    return {
+        "current": current,
+        "current_whole": current in releases,
+        "previous": "",
+        "releases": [
+            {"release": name, "rejected": "bad" if name in rejected else "", "last_delta": ord(name) - 96}
+            for name in releases
+        ],
+        "block": {"owner": owner, "since": 0.0} if owner else {},
+        "journal": [],
+        "problems": [],
+        **more,
+    }
+
+
+def entry(kind: str = "deploy", release: str = "b", **more: Any) -> dict[str, Any]:
+    return {"id": "2026", "kind": kind, "release": release, "by": "ann", "finished": False, "from": {}, **more}
+
+
+def plan(*looks: dict[str, Any], release: str = "b", **options: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {"pending": [], "drop": False, "mode": "auto", "balancers": ["lb1"], **options}
+    hosts = {f"w{number}": one for number, one in enumerate(looks)}
+    due = [host for host, one in hosts.items() if one["current"] != release]
+    return deploy_plan(hosts, "now", release, due, **given)
+
+
+def back(*looks: dict[str, Any], **options: Any) -> dict[str, Any]:
+    return rollback_plan({f"w{number}": one for number, one in enumerate(looks)}, "now", **options)
+
+
+@pytest.mark.parametrize(
+    ("made", "mode", "why"),
+    [
+        (plan(look("b"), look("b")), "nothing", "live"),
+        (plan(look(), look()), "rolling", "nothing needs a window"),
+        (plan(look(), look(), balancers=[]), "at once", "no load balancer"),
+        (plan(look()), "at once", "take turns"),
+        (plan(look(""), look("")), "at once", "take turns"),
+        (plan(look(), look(), mode="window"), "window", "deploy_mode is window"),
+        (plan(look(), look(), pending=[{"name": "3.sql", "number": 3}]), "window", "deltas are pending"),
+        (plan(look("b"), look("b"), drop=True), "window", "drop the sessions"),
+        (plan(look("b", owner="deploy"), look("b")), "window", "left the site blocked"),
+        (plan(look(owner="ann"), look()), "window", "operator"),
+        (plan(look("b", owner="ann"), look("b")), "nothing", "live"),
+        (plan(look("b", journal=[entry(mode="rolling")]), look("b")), "rolling", "nothing needs"),
+    ],
+)
+def test_the_mode_of_a_deploy_has_a_reason(made: dict[str, Any], mode: str, why: str) -> None:
+    assert made["mode"] == mode
+    assert why in made["why"]
+    assert made["todo"] == (mode != "nothing")
+    assert made["refusals"] == []
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (plan(look(rejected="b"), look()), "marked on w0"),
+        (plan(look(), look(), mode="rolling", drop=True), "deploy_mode is rolling"),
+        (plan(look(), look(), mode="rolling", balancers=[]), "deploy_balancers"),
+        (back(look()), "no earlier good release"),
+        (back(look(previous="b"), look(releases="a")), "not on w1"),
+        (back(look(rejected="b"), release="b"), "itself marked"),
+    ],
+)
+def test_a_refusal_names_what_is_in_the_way(made: dict[str, Any], said: str) -> None:
+    assert said in " ".join(made["refusals"])
+
+
+def test_a_deploy_that_goes_on_knows_where_the_first_one_began() -> None:
+    begun = {**entry(numbers=[7]), "from": {"w0": "a", "w1": "a"}}
+    made = plan(
+        look("b", owner="deploy", journal=[begun]), look("a", owner="deploy"), pending=[{"name": "8", "number": 8}]
+    )
+    assert made["from"] == {"w0": "a", "w1": "a"}
+    assert made["numbers"] == [7, 8]
+    assert made["can_go_back"]
+    assert "Continues the deploy of b that ann began" in "\n".join(plan_lines(made))
+
+
+@pytest.mark.parametrize(
+    ("made", "release", "left"),
+    [
+        (back(look("b", previous="a")), "a", "b"),
+        (back(look("a", previous="z", journal=[{**entry(), "from": {"w0": "a"}}])), "a", "b"),
+        (back(look("a", previous="z", journal=[entry("rollback", "a", left="b")])), "a", "b"),
+        (back(look("b", previous="a", releases="ab"), release="b"), "b", ""),
+    ],
+)
+def test_a_rollback_leaves_what_is_live_or_was_about_to_be(made: dict[str, Any], release: str, left: str) -> None:
+    assert (made["release"], made["left"]) == (release, left)
+
+
+def test_a_rollback_says_which_deltas_stay_or_are_undone() -> None:
+    kept, undone = back(look("b", previous="a")), back(look("b", previous="a"), undo=True)
+    assert "those above 1 stay applied" in "\n".join(plan_lines(kept))
+    assert "those above 1 are undone" in "\n".join(plan_lines(undone))
+
+
+def test_a_host_that_was_away_does_not_make_an_ended_deploy_unfinished() -> None:
+    ended = {**entry(), "finished": True, "result": "deployed"}
+    told = standing({"w0": look(journal=[entry()]), "w1": look(journal=[ended])}, FREE, QUIET, [])
+    assert told["unfinished"] == {}
+    assert told["verdict"] == "all is well"
+
+
+@pytest.mark.parametrize(
+    ("looks", "lock", "database", "away", "verdict"),
+    [
+        ([look()], FREE, QUIET, [], "all is well"),
+        ([look()], {"error_code": "deploy_lock_held", "holder": {"user": "ann"}}, QUIET, [], "a deploy is running"),
+        ([look(journal=[entry()])], FREE, QUIET, [], "a deploy is unfinished"),
+        ([look(journal=[entry("rollback")])], FREE, QUIET, [], "a rollback is unfinished"),
+        ([look(owner="deploy")], FREE, QUIET, [], "the site is blocked by a deploy that told nobody how it ended"),
+        ([look(owner="ann")], FREE, QUIET, [], "an operator has blocked the site"),
+        ([look(problems=["no snippet"])], FREE, QUIET, [], "not all can be told"),
+        ([look(), look("b")], FREE, QUIET, [], "the web hosts run different releases"),
+        ([look("z")], FREE, QUIET, [], "the live release is gone"),
+        ([look("")], FREE, QUIET, [], "nothing was deployed yet"),
+        ([look()], FREE, {**QUIET, "drop_sessions": True}, [], "the database is behind the code"),
+        ([look()], FREE, QUIET, ["w9"], "hosts are missing"),
+    ],
+)
+def test_the_verdict_is_the_first_thing_that_is_not_well(
+    looks: list[Any], lock: dict[str, Any], database: dict[str, Any], away: list[str], verdict: str
+) -> None:
+    told = standing({f"w{number}": one for number, one in enumerate(looks)}, lock, database, away)
+    assert told["verdict"] == verdict
+    assert told["lines"][-2:] == [f"So: {verdict}", f"Next: {told['next']}"]
+
+
+def test_what_is_not_known_is_said_to_be_unknown() -> None:
+    problem = look(problems=["The snippet is missing."])
+    told = standing({"w0": problem}, {"unreachable": True, "msg": "no route"}, {"msg": "Cannot connect."}, ["w1"])
+    assert told["hosts"] == [
+        "w0: a, block unknown; The snippet is missing.",
+        "w1: cannot be reached; nothing is known of it",
+    ]
+    assert told["lines"][0] == "Site: open; unknown of w1, w0"
+    assert "Lock: unknown: no route" in told["lines"]
+    assert "Database: unknown: Cannot connect." in told["lines"]
+
+
+def test_a_dead_holder_and_half_a_delta_are_named() -> None:
+    half = {**QUIET, "pending": [{"name": "7_x.sql", "number": 7}], "resumed": [7]}
+    told = standing({"w0": look()}, {"stale_taken": "ann on c (process 1)"}, half, [])
+    assert "Lock: left behind by ann on c (process 1), which is dead; the next deploy takes it over" in told["lines"]
+    assert "Deltas pending: 7_x.sql (half applied)" in told["lines"]
