@@ -58,8 +58,8 @@ options:
 """
 
 EXAMPLES = r"""
-# plan: "{{ {'web1': looked} | lamp.cluster.deploy_plan(ident='1', release='2f1c9a04be77', due=['web1'], pending=[], drop=false,
-#           mode='auto', balancers=[]) }}"
+# plan: "{{ {'web1': looked} | lamp.cluster.deploy_plan(ident='1', release='2f1c9a04be77', due=['web1'], pending=[],
+#           drop=false, mode='auto', balancers=[]) }}"
 """
 
 RETURN = r"""
