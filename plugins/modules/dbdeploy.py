@@ -79,8 +79,10 @@ options:
     default: false
   on_unknown:
     description:
-      - What to do with a statement of which a crash left unknown whether it took effect. V(retry) runs it again,
-        V(skip) goes on after it.
+      - What to do with a statement of which nobody knows how much of it took effect (see RV(unknown)). V(retry) runs it
+        again, V(skip) goes on after it.
+      - It decides, too, about a delta that another tool began, and about values that a delta kept in a session that is
+        gone.
     type: str
     choices: [fail, retry, skip]
     default: fail
@@ -143,12 +145,14 @@ EXAMPLES = r"""
 RETURN = r"""
 applied:
   description: The deltas that were applied (in check mode, that would be), each with C(number), C(name), C(checksum),
-    C(statements) (their count), C(drops_sessions), and after a run C(duration) in seconds and C(resumed_at).
+    C(statements) (their count), C(drops_sessions), and after a run C(duration) in seconds, C(resumed_at), and
+    C(retries), how often its transaction was begun again after a deadlock or a lock that was not had in time.
   returned: always, once the deltas were read
   type: list
   elements: dict
   sample:
-    - {number: 3, name: 003_split_price.sql, statements: 4, drops_sessions: false, duration: 0.12, resumed_at: 0}
+    - {number: 3, name: 003_split_price.sql, statements: 4, drops_sessions: false, duration: 0.12, resumed_at: 0,
+       retries: 0}
 undone:
   description: The deltas that were undone, in the same form.
   returned: success
@@ -173,6 +177,12 @@ ignored_files:
   type: list
   elements: str
   sample: [README]
+gaps:
+  description: Numbers, or ranges of them, that neither a file nor the changelog has. Empty where numbers are dates.
+  returned: success
+  type: list
+  elements: str
+  sample: ["4", "7-9"]
 drop_sessions:
   description: Whether a session drop is due.
   returned: success
@@ -223,7 +233,47 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import fold
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.engine import Engine, Settings, describe
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.lock import NamedLock, RowLock
-from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script import Dialect
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import Session
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec
+from ansible_collections.lamp.cluster.plugins.module_utils._module import run as run_module
+
+ARGUMENTS = _mysql.MYSQL_ARGUMENTS + ArgumentSpec(
+    {
+        "src": {"type": "path"},
+        "remote_src": {"type": "bool", "default": False},
+        "deltas": {
+            "type": "list",
+            "elements": "dict",
+            "options": {"name": {"type": "str", "required": True}, "content": {"type": "str", "required": True}},
+        },
+        "state": {
+            "type": "str",
+            "choices": ["applied", "undone", "baselined", "sessions_dropped"],
+            "default": "applied",
+        },
+        "to": {"type": "int"},
+        "delta_set": {"type": "str", "default": "Main"},
+        "changelog_table": {"type": "str", "default": "changelog"},
+        "out_of_order": {"type": "str", "choices": ["apply", "skip", "fail"], "default": "apply"},
+        "encoding": {"type": "str", "default": "utf-8"},
+        "accept_changed": {"type": "bool", "default": False},
+        "on_unknown": {"type": "str", "choices": ["fail", "retry", "skip"], "default": "fail"},
+        "session_table": {"type": "str", "default": ""},
+        "drop_tags": {"type": "list", "elements": "str", "default": []},
+        "allow_unreplicated": {"type": "bool", "default": False},
+        "lock_timeout": {"type": "float", "default": 30},
+        "lock_wait_timeout": {"type": "int", "default": 60},
+    },
+    mutually_exclusive=[("src", "deltas")],
+    required_if=[
+        ("state", "applied", ("src", "deltas"), True),
+        ("state", "undone", ("src", "deltas"), True),
+        ("state", "undone", ("to",)),
+        ("state", "baselined", ("src", "deltas"), True),
+    ],
+)
 
 
 def files(params: dict[str, t.Any]) -> list[tuple[str, str]]:
@@ -233,27 +283,6 @@ def files(params: dict[str, t.Any]) -> list[tuple[str, str]]:
     if params["src"] is None:
         return []
     return folder.read(Path(params["src"]), params["encoding"])
-
-
-def locked(
-    params: dict[str, t.Any], connection: _mysql.Connection, flavour: _mysql.Flavour, engine: Engine
-) -> dict[str, t.Any]:
-    """Carry the run out under the lock that excludes on this kind of server."""
-
-    def connect(**options: t.Any) -> _mysql.Connection:
-        return _mysql.connect(params, autocommit=True, **options)
-
-    lock: NamedLock | RowLock
-    if flavour.cluster:
-        undecided = params["on_unknown"] == "fail"
-        lock = RowLock(connection, connect, params["changelog_table"], flavour.cluster, heed_running=undecided)
-    else:
-        lock = NamedLock(connection, params["changelog_table"])
-    lock.take(params["lock_timeout"])
-    try:
-        return engine.carry_out(lock)
-    finally:
-        lock.free()
 
 
 def look_ahead(module: AnsibleModule, connection: _mysql.Connection, engine: Engine) -> None:
@@ -267,64 +296,83 @@ def look_ahead(module: AnsibleModule, connection: _mysql.Connection, engine: Eng
         module.warn(warning)
 
 
+class Run:
+    """The first connection, what answered, and the session over it."""
+
+    def __init__(self, params: dict[str, t.Any]) -> None:
+        self.params = params
+        self.connection = _mysql.connect(params, multi_statements=True)
+        self.flavour = _mysql.Flavour.of(self.connection)
+        self.prepare(self.connection)
+        database, self.sql_mode = _mysql.query(self.connection, "SELECT DATABASE(), @@SESSION.sql_mode")[0]
+        if not database:
+            raise LampError(
+                "dbdeploy_no_database", "No database was chosen.", "Set login_db, or database in the config_file."
+            )
+        self.session = Session(
+            self.connection,
+            self.another,
+            packets=not self.flavour.cluster,
+            compound=self.flavour.product == "mariadb" and self.flavour.version >= (10, 1),
+        )
+
+    def prepare(self, connection: _mysql.Connection) -> None:
+        """Set a session up."""
+        preflight.prepare(connection, self.flavour, self.params["lock_wait_timeout"], _mysql.where(self.params))
+
+    def another(self) -> _mysql.Connection:
+        """A connection like the first, to go on over."""
+        connection = _mysql.connect(self.params, multi_statements=True)
+        self.prepare(connection)
+        return connection
+
+    def locked(self, engine: Engine) -> dict[str, t.Any]:
+        """Carry the run out under the lock that excludes on this kind of server."""
+        params = self.params
+
+        def connect(**options: t.Any) -> _mysql.Connection:
+            return _mysql.connect(params, autocommit=True, **options)
+
+        lock: NamedLock | RowLock
+        if self.flavour.cluster:
+            undecided = params["on_unknown"] == "fail"
+            table, cluster = params["changelog_table"], self.flavour.cluster
+            lock = RowLock(self.connection, connect, table, cluster, heed_running=undecided)
+        else:
+            lock = NamedLock(self.connection, params["changelog_table"])
+        lock.take(params["lock_timeout"])
+        try:
+            return engine.carry_out(lock)
+        finally:
+            lock.free()
+
+
 def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
     """Plan; carry the plan out unless in check mode or there is nothing to do."""
     params = module.params
-    deltas, ignored = delta_files.read(files(params), params["session_table"])
-    connection = _mysql.connect(params)
+    dialect = Dialect()
+    deltas, ignored = delta_files.read(files(params), params["session_table"], dialect)
+    run = Run(params)
     try:
-        flavour = _mysql.Flavour.of(connection)
-        preflight.prepare(connection, flavour, params["lock_wait_timeout"], _mysql.where(params))
-        engine = Engine(Changelog(connection, params["changelog_table"], params["delta_set"]), deltas, Settings(params))
+        dialect.learn(run.sql_mode, run.flavour.product == "mysql")
+        changelog = Changelog(run.session, params["changelog_table"], params["delta_set"])
+        engine = Engine(changelog, deltas, Settings(params))
         engine.check()
-        if flavour.cluster == "galera":
-            look_ahead(module, connection, engine)
-        plan = {**engine.plan(), "ignored_files": ignored, "diff": {"prepared": describe(engine)}}
+        if run.flavour.cluster == "galera":
+            look_ahead(module, run.connection, engine)
+        plan = {**engine.plan(), "ignored_files": ignored}
+        if module._diff:
+            plan["diff"] = {"prepared": describe(engine)}
         if module.check_mode or not (plan["changed"] or params["accept_changed"]):
             return plan
-        return {**plan, **locked(params, connection, flavour, engine)}
+        return {**plan, **run.locked(engine)}
     finally:
-        if connection.open:
-            connection.close()
+        if run.connection.open:
+            run.connection.close()
 
 
 def main() -> None:
-    spec = _mysql.MYSQL_ARGUMENTS + ArgumentSpec(
-        {
-            "src": {"type": "path"},
-            "remote_src": {"type": "bool", "default": False},
-            "deltas": {
-                "type": "list",
-                "elements": "dict",
-                "options": {"name": {"type": "str", "required": True}, "content": {"type": "str", "required": True}},
-            },
-            "state": {
-                "type": "str",
-                "choices": ["applied", "undone", "baselined", "sessions_dropped"],
-                "default": "applied",
-            },
-            "to": {"type": "int"},
-            "delta_set": {"type": "str", "default": "Main"},
-            "changelog_table": {"type": "str", "default": "changelog"},
-            "out_of_order": {"type": "str", "choices": ["apply", "skip", "fail"], "default": "apply"},
-            "encoding": {"type": "str", "default": "utf-8"},
-            "accept_changed": {"type": "bool", "default": False},
-            "on_unknown": {"type": "str", "choices": ["fail", "retry", "skip"], "default": "fail"},
-            "session_table": {"type": "str", "default": ""},
-            "drop_tags": {"type": "list", "elements": "str", "default": []},
-            "allow_unreplicated": {"type": "bool", "default": False},
-            "lock_timeout": {"type": "float", "default": 30},
-            "lock_wait_timeout": {"type": "int", "default": 60},
-        },
-        mutually_exclusive=[("src", "deltas")],
-        required_if=[
-            ("state", "applied", ("src", "deltas"), True),
-            ("state", "undone", ("src", "deltas"), True),
-            ("state", "undone", ("to",)),
-            ("state", "baselined", ("src", "deltas"), True),
-        ],
-    )
-    run(spec.create_module(), dbdeploy)
+    run_module(ARGUMENTS.create_module(), dbdeploy)
 
 
 if __name__ == "__main__":

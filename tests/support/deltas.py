@@ -1,22 +1,29 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A folder of deltas and the database that they are for."""
+"""A folder of deltas and its database; runs as Ansible makes them, in this process, or in one to be killed."""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import subprocess
 import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Self
 
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.modules.dbdeploy import ARGUMENTS, dbdeploy
 
 from tests.support.modules import COLLECTIONS, ModuleResult, run_module
+from tests.support.servers.base import wait_until
 from tests.support.servers.sql import SqlServer
 
 TABLE = "CREATE TABLE item (id INT PRIMARY KEY, name VARCHAR(20)) ENGINE=InnoDB;\n"
+DEFAULTS: dict[str, Any] = {name: option.get("default") for name, option in ARGUMENTS.options.items()}
 
 
 class Folder:
@@ -40,6 +47,19 @@ class Folder:
         """What the module answers."""
         return run_module("dbdeploy", self.arguments(**options), check=check, diff=diff)
 
+    def here(self, *, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
+        """The same in this process, without Ansible around it."""
+        params = {**DEFAULTS, **self.arguments(**options)}
+        module: Any = SimpleNamespace(params=params, check_mode=check, _diff=diff)
+        try:
+            return dbdeploy(module)
+        except LampError as error:
+            return {"failed": True, "changed": False, **error.as_result()}
+
+    def victim(self, **options: Any) -> Victim:
+        """``here`` in a process of its own, for something to happen to."""
+        return Victim(self, options)
+
     def start(self, **options: Any) -> subprocess.Popen[bytes]:
         """The module as a process that runs; ``answer`` waits for its end."""
         process = subprocess.Popen(
@@ -60,11 +80,60 @@ class Folder:
         return [row[0] for row in self.rows("SELECT change_number FROM changelog ORDER BY 1")]
 
 
+class Victim:
+    """A run that something happens to."""
+
+    def __init__(self, folder: Folder, options: dict[str, Any]) -> None:
+        context = multiprocessing.get_context("fork")
+        self.folder = folder
+        self.answers, child = context.Pipe(duplex=False)
+        self.process = context.Process(target=self._run, args=(child, options), daemon=True)
+        self.process.start()
+        child.close()
+
+    def _run(self, answers: Connection, options: dict[str, Any]) -> None:
+        answers.send(self.folder.here(**options))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.kill()
+
+    def waits_at(self, begin: str) -> int:
+        """Wait until the server holds a statement that begins so. Returns the id of its connection."""
+        server, database = self.folder.server, self.folder.database
+        found: list[tuple[Any, ...]] = []
+
+        def holds() -> bool:
+            if not self.process.is_alive():
+                raise AssertionError(f"the run ended before {begin!r}: {self.answers.poll() and self.answers.recv()}")
+            found[:] = server.query(
+                "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = %s AND INFO LIKE %s AND TIME_MS > 20"
+                " AND ID <> CONNECTION_ID()",
+                (database, f"{begin}%"),
+            )
+            return bool(found)
+
+        wait_until(holds, f"the run at {begin!r}")
+        return int(found[0][0])
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.join()
+
+    def result(self) -> dict[str, Any]:
+        """What it answered."""
+        answer: dict[str, Any] = self.answers.recv()
+        self.process.join()
+        return answer
+
+
 def connect(server: SqlServer, database: str, **options: Any) -> Any:
     """A connection as the module makes it, as root, over the socket, which needs no TLS."""
-    defaults = {name: option.get("default") for name, option in _mysql.MYSQL_ARGUMENTS.options.items()}
     return _mysql.connect(
-        {**defaults, **server.login, "login_unix_socket": server.socket, "login_db": database}, **options
+        {**DEFAULTS, **server.login, "login_unix_socket": server.socket, "login_db": database}, **options
     )
 
 

@@ -6,6 +6,10 @@
 ``changelog`` is dbdeploy's own table, in whichever layout it was made; a row stands for a delta that completed.
 ``changelog_state`` holds what dbdeploy has no place for: how far a delta got, its checksum, its error.
 ``changelog_drop`` holds the session drops that are due, and those that were done.
+
+What is written beside a delta's own statements is made here as SQL and sent by the runner in the same packet. It must
+mean the same under whatever settings a delta gave the session: text is written in hexadecimal, and dates that are to
+stay are named.
 """
 
 from __future__ import annotations
@@ -13,8 +17,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import Delta
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import Session
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection, quote_identifier
+from ansible_collections.lamp.cluster.plugins.module_utils._mysql import quote_identifier
 
 CHANGELOG = """CREATE TABLE IF NOT EXISTS {table} (
   change_number BIGINT NOT NULL,
@@ -30,6 +35,7 @@ STATE = """CREATE TABLE IF NOT EXISTS {table} (
   delta_set VARCHAR(64) NOT NULL,
   direction ENUM('do', 'undo') NOT NULL,
   checksum CHAR(64) NOT NULL,
+  file_hash CHAR(64) NOT NULL,
   done INT NOT NULL,
   done_hash CHAR(64) NOT NULL,
   running INT NULL,
@@ -44,6 +50,12 @@ DROP = """CREATE TABLE IF NOT EXISTS {table} (
   done_at TIMESTAMP NULL DEFAULT NULL,
   PRIMARY KEY (delta_set, tag)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"""
+STATE_COLUMNS = "change_number, delta_set, direction, checksum, file_hash, done, done_hash, running, complete, error"
+
+
+def literal(text: str) -> str:
+    """``text`` as SQL that no ``sql_mode`` and no character set reads otherwise."""
+    return f"_utf8mb4 X'{text.encode('utf-8', 'replace').hex()}'"
 
 
 class Progress:
@@ -60,152 +72,187 @@ class Progress:
 
 
 class Changelog:
-    """The three tables of one delta set, over one connection with autocommit off."""
+    """The three tables of one delta set."""
 
-    def __init__(self, connection: Connection, table: str, delta_set: str) -> None:
-        self.connection = connection
+    def __init__(self, session: Session, table: str, delta_set: str) -> None:
+        self.session = session
+        self.query = session.query
         self.name = table
         self.delta_set = delta_set
+        self.set_literal = literal(delta_set)
         self.table = quote_identifier(table)
         self.state = quote_identifier(f"{table}_state")
         self.drop = quote_identifier(f"{table}_drop")
-        self.columns = self._columns(table)
+        self.look()
 
-    def query(self, sql: str, values: tuple[t.Any, ...] = ()) -> list[tuple[t.Any, ...]]:
-        """The rows of one statement."""
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, values or None)
-            return list(cursor.fetchall() or ())
+    @property
+    def tables(self) -> tuple[str, str, str]:
+        """Its tables, quoted."""
+        return self.table, self.state, self.drop
 
-    def _columns(self, table: str) -> set[str]:
-        rows = self.query(
-            "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s",
-            (table,),
+    def look(self) -> None:
+        """See which of the tables are there, and how they were made."""
+        found = self.query(
+            " UNION ALL ".join(
+                "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS"
+                f" WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = {literal(self.name + suffix)}"
+                for suffix in ("", "_state", "_drop")
+            )
         )
-        return {name.lower() for (name,) in rows}
-
-    def _exists(self, suffix: str) -> bool:
-        return bool(self._columns(self.name + suffix))
+        layouts: dict[str, set[str]] = {}
+        for table, column in found:
+            layouts.setdefault(table.lower(), set()).add(column.lower())
+        name = self.name.lower()
+        self.columns = layouts.get(name, set())
+        self.has_state = f"{name}_state" in layouts
+        self.has_drop = f"{name}_drop" in layouts
+        self.transactional = True
+        if self.columns:
+            (self.transactional,) = self.query(
+                "SELECT COALESCE(MAX(e.TRANSACTIONS), 'YES') = 'YES' FROM information_schema.TABLES t"
+                " JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE"
+                f" WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_NAME = {literal(self.name)}"
+            )[0]
 
     @property
     def _in_set(self) -> str:
         """The condition on the delta set; tables of dbdeploy 3 have none, and hold one set."""
         if "delta_set" in self.columns:
-            return "delta_set = %s"
+            return f"delta_set = {self.set_literal}"
         if self.delta_set != "Main":
             raise LampError(
                 "dbdeploy_no_delta_set",
                 f"The table {self.name} was made by dbdeploy 3 and holds one delta set, not {self.delta_set}.",
                 "Use another changelog_table for this delta set.",
             )
-        return "%s = 'Main'"
+        return "1 = 1"
 
     def create(self) -> None:
         """Make the tables that are missing."""
-        for table, ddl, suffix in (
-            (self.table, CHANGELOG, ""),
-            (self.state, STATE, "_state"),
-            (self.drop, DROP, "_drop"),
+        for table, ddl, exists in (
+            (self.table, CHANGELOG, bool(self.columns)),
+            (self.state, STATE, self.has_state),
+            (self.drop, DROP, self.has_drop),
         ):
-            if not self._exists(suffix):
+            if not exists:
                 self.query(ddl.format(table=table))
-        self.columns = self._columns(self.name)
+        self.look()
 
     def applied(self) -> tuple[set[int], set[int]]:
         """The numbers that are complete, and those that another tool began and never completed."""
         if not self.columns:
             return set(), set()
-        rows = self.query(
-            f"SELECT change_number, complete_dt IS NOT NULL FROM {self.table} WHERE {self._in_set}", (self.delta_set,)
-        )
-        return {int(number) for number, complete in rows if complete}, {
-            int(number) for number, complete in rows if not complete
-        }
+        rows = self.query(f"SELECT change_number, complete_dt IS NOT NULL FROM {self.table} WHERE {self._in_set}")
+        try:
+            numbers = [(int(number), complete) for number, complete in rows]
+        except ValueError as error:
+            raise LampError(
+                "dbdeploy_foreign_number",
+                f"The table {self.name} holds a change_number that is none: {error}.",
+                "Correct or delete that row.",
+            ) from error
+        complete_ones = {number for number, complete in numbers if complete}
+        return complete_ones, {number for number, complete in numbers if not complete}
 
-    def checksums(self) -> dict[int, str]:
-        """The checksums of complete deltas, where they were recorded."""
-        if not self._exists("_state"):
-            return {}
+    def states(self) -> tuple[dict[int, tuple[str, str]], dict[int, Progress]]:
+        """Checksum and digest of the file of complete deltas, and how far the others got that began."""
+        if not self.has_state:
+            return {}, {}
         rows = self.query(
-            f"SELECT change_number, checksum FROM {self.state} WHERE delta_set = %s AND complete = 1", (self.delta_set,)
+            "SELECT change_number, complete, checksum, file_hash, direction, done, done_hash, running"
+            f" FROM {self.state} WHERE delta_set = {self.set_literal}"
         )
-        return {int(number): checksum for number, checksum in rows}
+        return (
+            {row[0]: (row[2], row[3]) for row in rows if row[1]},
+            {row[0]: Progress(*row[4:]) for row in rows if not row[1]},
+        )
 
-    def unfinished(self) -> dict[int, Progress]:
-        """The deltas that began and did not complete."""
-        if not self._exists("_state"):
-            return {}
+    def progress_of(self, delta: Delta) -> Progress | None:
+        """How far ``delta`` got, as it would be found after a crash."""
         rows = self.query(
-            f"SELECT change_number, direction, done, done_hash, running FROM {self.state}"
-            " WHERE delta_set = %s AND complete = 0",
-            (self.delta_set,),
+            f"SELECT direction, done, done_hash, running FROM {self.state}"
+            f" WHERE change_number = {delta.number} AND delta_set = {self.set_literal} AND complete = 0"
         )
-        return {int(row[0]): Progress(*row[1:]) for row in rows}
+        return Progress(*rows[0]) if rows else None
 
     def drops(self) -> dict[str, bool]:
         """The recorded drops: tag to whether it was done."""
-        if not self._exists("_drop"):
+        if not self.has_drop:
             return {}
-        rows = self.query(f"SELECT tag, done_at IS NOT NULL FROM {self.drop} WHERE delta_set = %s", (self.delta_set,))
+        rows = self.query(f"SELECT tag, done_at IS NOT NULL FROM {self.drop} WHERE delta_set = {self.set_literal}")
         return {tag: bool(done) for tag, done in rows}
 
-    def record_drop(self, tag: str) -> None:
-        """Record a drop as due; one that was recorded before stays as it is."""
-        self.query(f"INSERT IGNORE INTO {self.drop} (delta_set, tag) VALUES (%s, %s)", (self.delta_set, tag))
+    def drop_sql(self, tag: str) -> str:
+        """Records a drop as due; one that was recorded before stays as it is."""
+        return f"INSERT IGNORE INTO {self.drop} (delta_set, tag) VALUES ({self.set_literal}, {literal(tag)})"
 
     def drops_done(self) -> None:
         """Mark all due drops as done."""
         self.query(
             f"UPDATE {self.drop} SET done_at = CURRENT_TIMESTAMP, recorded_at = recorded_at"
-            " WHERE delta_set = %s AND done_at IS NULL",
-            (self.delta_set,),
+            f" WHERE delta_set = {self.set_literal} AND done_at IS NULL"
         )
 
-    def progress(self, delta: Delta, progress: Progress, error: str | None = None) -> None:
-        """Record, in the open transaction, how far ``delta`` got."""
-        self.query(
-            f"REPLACE INTO {self.state} (change_number, delta_set, direction, checksum, done, done_hash, running,"
-            " complete, error) VALUES (%s, %s, %s, %s, %s, %s, %s, 0, %s)",
-            (
-                delta.number, self.delta_set, progress.direction, delta.checksum, progress.done, progress.done_hash,
-                progress.running, error and error[:2000],
-            ),
-        )  # fmt: skip
-
-    def complete(self, delta: Delta) -> None:
-        """Record ``delta`` as applied, in the open transaction."""
-        values = {
-            "change_number": delta.number,
-            "delta_set": self.delta_set,
-            "applied_by": self._user(),
-            "description": delta.name[:500],
-            "checksum": delta.checksum,
-        }
-        names: list[str] = [name for name in values if name in self.columns]
-        times: list[str] = [name for name in ("start_dt", "complete_dt") if name in self.columns]
-        marks = ", ".join(["%s"] * len(names) + ["CURRENT_TIMESTAMP"] * len(times))
-        self.query(
-            f"REPLACE INTO {self.table} ({', '.join(names + times)}) VALUES ({marks})",
-            tuple(values[name] for name in names),
-        )
-        self.remember(delta)
-
-    def remember(self, delta: Delta) -> None:
-        """Record the checksum of a delta that is applied."""
-        self.query(
-            f"REPLACE INTO {self.state} (change_number, delta_set, direction, checksum, done, done_hash, running,"
-            " complete) VALUES (%s, %s, 'do', %s, %s, %s, NULL, 1)",
-            (delta.number, self.delta_set, delta.checksum, len(delta.statements), delta.checksum),
+    def progress_sql(self, delta: Delta, progress: Progress, error: str = "") -> str:
+        """Records how far ``delta`` got."""
+        running = "NULL" if progress.running is None else progress.running
+        return (
+            f"REPLACE INTO {self.state} ({STATE_COLUMNS}) VALUES ({delta.number}, {self.set_literal},"
+            f" '{progress.direction}', '{delta.checksum}', '{delta.file_hash}', {progress.done},"
+            f" '{progress.done_hash}', {running}, 0, {literal(error[:2000]) if error else 'NULL'})"
         )
 
-    def forget(self, delta: Delta) -> None:
-        """Take ``delta`` out of the changelog, as it was undone."""
-        self.query(
-            f"DELETE FROM {self.table} WHERE change_number = %s AND {self._in_set}", (delta.number, self.delta_set)
-        )
-        self.query(
-            f"DELETE FROM {self.state} WHERE change_number = %s AND delta_set = %s", (delta.number, self.delta_set)
+    def remember_sql(self, delta: Delta) -> str:
+        """Records the checksum of a delta that is applied."""
+        return (
+            f"REPLACE INTO {self.state} ({STATE_COLUMNS}) VALUES ({delta.number}, {self.set_literal}, 'do',"
+            f" '{delta.checksum}', '{delta.file_hash}', {len(delta.statements)}, '{delta.checksum}', NULL, 1, NULL)"
         )
 
-    def _user(self) -> str:
-        return str(self.query("SELECT LEFT(CURRENT_USER(), 100)")[0][0])
+    def complete_sql(self, delta: Delta, begun: float, *, present: bool) -> list[str]:
+        """Records ``delta`` as applied; ``begun`` is seconds of the epoch. Of a row that is ``present`` only the end
+        is written: the rest is what the tool wrote that began it."""
+        if present:
+            kept = ", start_dt = start_dt" if "start_dt" in self.columns else ""
+            row = (
+                f"UPDATE {self.table} SET complete_dt = CURRENT_TIMESTAMP{kept}"
+                f" WHERE change_number = {delta.number} AND {self._in_set}"
+            )
+        else:
+            values = {
+                "change_number": str(delta.number),
+                "delta_set": self.set_literal,
+                "start_dt": f"FROM_UNIXTIME({begun:.3f})",
+                "complete_dt": "CURRENT_TIMESTAMP",
+                "applied_by": "LEFT(CURRENT_USER(), 100)",
+                "description": literal(delta.name[:500]),
+                "checksum": f"'{delta.checksum}'",
+            }
+            names = [name for name in values if name in self.columns]
+            row = f"INSERT INTO {self.table} ({', '.join(names)}) VALUES ({', '.join(values[name] for name in names)})"
+        return [row, self.remember_sql(delta)]
+
+    def forget_sql(self, delta: Delta) -> list[str]:
+        """Takes ``delta`` out of the changelog, as it was undone."""
+        return [
+            f"DELETE FROM {self.table} WHERE change_number = {delta.number} AND {self._in_set}",
+            self.forget_progress_sql(delta),
+        ]
+
+    def forget_progress_sql(self, delta: Delta) -> str:
+        """As if ``delta`` had never begun."""
+        return f"DELETE FROM {self.state} WHERE change_number = {delta.number} AND delta_set = {self.set_literal}"
+
+    def commit_sql(self, statements: t.Sequence[str], *, alone: bool) -> list[str]:
+        """``statements`` and a COMMIT: one question where the server knows blocks outside of routines.
+
+        ``alone``: the delta may have changed how the server reads, so each goes by itself and as plain as can be.
+        """
+        if self.session.compound and not alone:
+            return [f"BEGIN NOT ATOMIC {'; '.join(statements)}; COMMIT; END"]
+        return [*statements, "COMMIT"]
+
+    def write(self, statements: t.Sequence[str]) -> None:
+        """Run statements of the records alone, and commit."""
+        for statement in [*statements, "COMMIT"]:
+            self.query(statement)

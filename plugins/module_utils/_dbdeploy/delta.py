@@ -9,13 +9,13 @@ import hashlib
 import re
 import typing as t
 
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import Statement, digest, split
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script import Dialect, Parts, parts
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import Statement, digest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
 FILE_NAME = re.compile(r"(\d+).*\.sql")
-UNDO = re.compile(r"^[ \t]*--[ \t]*(?://)?[ \t]*@UNDO[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
-TAG = re.compile(r"^[ \t]*--[ \t]*@DROP-SESSIONS[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
-AUTOCOMMIT = re.compile(r"^SET\b.*\bautocommit\b", re.IGNORECASE)
+OWN_LOCKS = re.compile(r"\bRELEASE_ALL_LOCKS\b", re.IGNORECASE)
+AUTOCOMMIT = re.compile(r"^SET\b.*\bautocommit\b", re.IGNORECASE | re.DOTALL)
 LARGEST = 2**63 - 1
 TAG_LENGTH = 190  # characters of a tag in the table of drops
 
@@ -26,22 +26,54 @@ def drop_tag(text: str) -> str:
 
 
 class Delta:
-    """One delta: ``number``, ``name`` (the file's), ``statements``, ``undo``, ``tagged``, ``checksum``."""
+    """One delta: ``number``, ``name`` (the file's), ``text``; the rest is read from the text when it is asked for.
 
-    def __init__(self, number: int, name: str, text: str, session_table: str = "") -> None:
+    Of a thousand deltas that are applied nothing but the digest of their text is needed.
+    """
+
+    def __init__(
+        self, number: int, name: str, text: str, session_table: str = "", dialect: Dialect | None = None
+    ) -> None:
         self.number = number
         self.name = name
-        marker = UNDO.search(text)
-        do_part = text[: marker.start()] if marker else text
-        self.statements: list[Statement] = split(do_part, name)
-        # The line breaks before the undo part keep its line numbers true.
-        undo_part = "\n" * text.count("\n", 0, marker.end()) + text[marker.end() :] if marker else ""
-        self.undo: list[Statement] = split(undo_part, name)
-        self.checksum = digest(self.statements)
-        for statement in self.statements + self.undo:
-            _refuse(name, statement)
-        empties = session_table and any(statement.drops_sessions(session_table) for statement in self.statements)
-        self.tagged = bool(TAG.search(do_part) or empties)
+        self.text = text
+        self.session_table = session_table
+        self.dialect = dialect
+        self.file_hash = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        self._parts: Parts | None = None
+        self._checksum = ""
+
+    @property
+    def parts(self) -> Parts:
+        """Its statements. :raises LampError: ``dbdeploy_client_command``, ``dbdeploy_refused``"""
+        if self._parts is None:
+            self._parts = parts(self.text, self.name, self.dialect)
+            for statement in self._parts.do + self._parts.undo:
+                _refuse(self.name, statement)
+        return self._parts
+
+    @property
+    def statements(self) -> list[Statement]:
+        """The statements of the do part."""
+        return self.parts.do
+
+    @property
+    def undo(self) -> list[Statement]:
+        """The statements of the undo part."""
+        return self.parts.undo
+
+    @property
+    def checksum(self) -> str:
+        """The digest of the statements of the do part."""
+        if not self._checksum:
+            self._checksum = digest(self.statements)
+        return self._checksum
+
+    @property
+    def tagged(self) -> bool:
+        """Whether it drops the sessions: by its tag, or as it empties the table that they are in."""
+        table = self.session_table
+        return self.parts.tagged or bool(table and any(each.drops_sessions(table) for each in self.statements))
 
     @property
     def drop_tag(self) -> str:
@@ -58,10 +90,15 @@ class Delta:
             "drops_sessions": self.tagged,
         }
 
+    def release(self) -> None:
+        """Forget the statements; they can be read again."""
+        self._parts = None
+
 
 def _refuse(name: str, statement: Statement) -> None:
     """:raises LampError: ``dbdeploy_refused`` for what would take the records away from under the run"""
-    if statement.first_word == "USE" or AUTOCOMMIT.search(statement.normal):
+    code = statement.code
+    if statement.first_word in ("USE", "XA") or AUTOCOMMIT.search(code) or OWN_LOCKS.search(code):
         raise LampError(
             "dbdeploy_refused",
             f"{name}, line {statement.line}: {statement.text[:80]} would change where, or how, deltas are recorded.",
@@ -69,10 +106,12 @@ def _refuse(name: str, statement: Statement) -> None:
         )
 
 
-def read(files: list[tuple[str, str]], session_table: str = "") -> tuple[list[Delta], list[str]]:
+def read(
+    files: list[tuple[str, str]], session_table: str = "", dialect: Dialect | None = None
+) -> tuple[list[Delta], list[str]]:
     """The deltas among ``files`` (pairs of name and text) by number, and the names of those that are none.
 
-    :raises LampError: ``dbdeploy_number_too_large``, ``dbdeploy_duplicate``, ``dbdeploy_client_command``
+    :raises LampError: ``dbdeploy_number_too_large``, ``dbdeploy_duplicate``
     """
     found: dict[int, Delta] = {}
     ignored = []
@@ -92,5 +131,5 @@ def read(files: list[tuple[str, str]], session_table: str = "") -> tuple[list[De
                 f"{found[number].name} and {name} are both delta {number}.",
                 "Give one of them another number; nothing was run.",
             )
-        found[number] = Delta(number, name, text, session_table)
+        found[number] = Delta(number, name, text, session_table, dialect)
     return [found[number] for number in sorted(found)], ignored

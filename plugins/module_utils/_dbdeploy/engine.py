@@ -12,6 +12,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta impor
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.runner import Lock, Runner
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
+LARGEST_COUNTED = 999_999_999  # higher numbers are dates and times
 Result = t.Dict[str, t.Any]
 
 
@@ -39,13 +40,21 @@ class Engine:
     def read(self) -> None:
         """Look at what the database knows now."""
         self.complete, self.foreign = self.changelog.applied()
-        self.unfinished = self.changelog.unfinished()
+        self.known, self.unfinished = self.changelog.states()
         self.drops = self.changelog.drops()
+
+    def edited(self) -> list[Delta]:
+        """The deltas whose statements are not those that were applied."""
+        found = []
+        for delta in self.deltas:
+            checksum, file_hash = self.known.get(delta.number, ("", ""))
+            if checksum and file_hash != delta.file_hash and checksum != delta.checksum:
+                found.append(delta)
+        return found
 
     def check(self) -> None:
         """:raises LampError: ``dbdeploy_changed``, ``dbdeploy_incomplete``, ``dbdeploy_out_of_order``"""
-        checksums = self.changelog.checksums()
-        edited = [delta for delta in self.deltas if checksums.get(delta.number, delta.checksum) != delta.checksum]
+        edited = self.edited()
         if edited and not self.settings.accept_changed:
             raise LampError(
                 "dbdeploy_changed",
@@ -66,7 +75,7 @@ class Engine:
                 f"Another tool began delta {begun[0]} and never completed it.",
                 "Look at the database. Run again with on_unknown=skip if it took effect, else on_unknown=retry.",
             )
-        late = [delta for delta in self.pending() if self.complete and delta.number < max(self.complete)]
+        late = [delta for delta in self.pending() if self._late(delta)]
         if late and self.settings.out_of_order == "fail":
             raise LampError(
                 "dbdeploy_out_of_order",
@@ -74,15 +83,26 @@ class Engine:
                 "Give it a higher number, or allow it with out_of_order=apply.",
             )
 
+    def _late(self, delta: Delta) -> bool:
+        """Whether it is below one that is applied; what was begun is no newcomer, whatever its number."""
+        begun = delta.number in self.unfinished or delta.number in self.foreign
+        return bool(self.complete) and delta.number < max(self.complete) and not begun
+
     def pending(self) -> list[Delta]:
         """The deltas that state=applied would run, by number."""
         to = self.settings.to
         found = [
             delta for delta in self.deltas if delta.number not in self.complete and (to is None or delta.number <= to)
         ]
-        if self.settings.out_of_order == "skip" and self.complete:
-            found = [delta for delta in found if delta.number > max(self.complete)]
-        return found
+        return [delta for delta in found if not self._late(delta)] if self.settings.out_of_order == "skip" else found
+
+    def gaps(self) -> list[str]:
+        """Numbers that neither a file nor the changelog has, below the highest. Dates as numbers have no gaps."""
+        numbers = sorted({delta.number for delta in self.deltas} | self.complete | self.foreign)
+        if not numbers or numbers[-1] > LARGEST_COUNTED:
+            return []
+        pairs = [(low + 1, high - 1) for low, high in zip([0, *numbers], numbers) if high - low > 1]
+        return [str(low) if low == high else f"{low}-{high}" for low, high in pairs]
 
     def undoable(self) -> list[Delta]:
         """The deltas that state=undone would undo, the highest first.
@@ -146,13 +166,14 @@ class Engine:
             "drop_sessions": bool(due),
             "drop_reasons": due,
             "resumed": sorted(numbers & set(self.unfinished)),
+            "gaps": self.gaps(),
         }
 
     def carry_out(self, lock: Lock) -> Result:
         """Do it, under ``lock``, which is held. What was done so far goes with a failure as its details."""
         self.changelog.create()
         # The plan was read before the lock was had: end its snapshot, or what another runner did since stays unseen.
-        self.changelog.connection.rollback()
+        self.changelog.session.roll_back()
         self.read()
         self.check()
         result = self.plan()
@@ -162,36 +183,38 @@ class Engine:
         try:
             for delta in self.todo():
                 done.append(self._one(runner, delta))
-            for tag in self.settings.drop_tags if self.settings.state == "applied" else []:
-                self.changelog.record_drop(tag)
-            if self.settings.state == "sessions_dropped":
-                self.changelog.drops_done()
-            if self.settings.accept_changed:
-                self._remember_edited()
-            self.changelog.connection.commit()
+            self._finish()
         except LampError as error:
             error.details.update({kind or "applied": done, "database_changed": runner.database_changed})
             raise
+        finally:
+            self.changelog.session.close()
         if kind:
             result[kind] = done
         return {**result, "database_changed": runner.database_changed}
 
     def _one(self, runner: Runner, delta: Delta) -> Result:
-        state = self.settings.state
-        takes_effect = delta.number in self.foreign and self.settings.on_unknown == "skip"
+        state, changelog = self.settings.state, self.changelog
+        present = delta.number in self.foreign
+        takes_effect = present and self.settings.on_unknown == "skip"
         if state == "baselined" or (takes_effect and delta.number not in self.unfinished):
-            self.changelog.complete(delta)
+            sql = changelog.complete_sql(delta, runner.now(), present=present)
             if state == "applied" and delta.tagged:
-                self.changelog.record_drop(delta.drop_tag)
-            self.changelog.connection.commit()
-            return {**delta.summary(), "duration": 0.0, "resumed_at": 0}
-        return runner.run(delta, "undo" if state == "undone" else "do", self.unfinished.get(delta.number))
+                sql.append(changelog.drop_sql(delta.drop_tag))
+            changelog.write(sql)
+            return {**delta.summary(), "duration": 0.0, "resumed_at": 0, "retries": 0}
+        direction = "undo" if state == "undone" else "do"
+        return runner.run(delta, direction, self.unfinished.get(delta.number), present=present)
 
-    def _remember_edited(self) -> None:
-        """Accept the files as they are now."""
-        for delta in self.deltas:
-            if delta.number in self.complete:
-                self.changelog.remember(delta)
+    def _finish(self) -> None:
+        """What is recorded beside the deltas."""
+        if self.settings.state == "applied":
+            self.changelog.write([self.changelog.drop_sql(tag) for tag in self.settings.drop_tags])
+        elif self.settings.state == "sessions_dropped":
+            self.changelog.drops_done()
+            self.changelog.write([])
+        if self.settings.accept_changed:
+            self.changelog.write([self.changelog.remember_sql(delta) for delta in self.edited()])
 
 
 def describe(engine: Engine) -> str:

@@ -31,6 +31,8 @@ from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connect
 
 LOCK_WAIT, DUPLICATE, NO_TABLE, DEADLOCK = 1205, 1062, 1146, 1213
 LONGEST_NAME = 64  # characters of a name that GET_LOCK takes
+WORK = ".work"  # ends the name of the lock that goes along when the work goes on over another connection
+MOVE = 30  # seconds to wait until the server has noticed that the last working connection was closed
 BEAT = 4  # seconds between signs of life
 STALE = 2 * BEAT  # seconds after which the holder does not trust its last sign of life any more
 SILENCE = 3 * BEAT  # seconds without a sign of life after which a holder on another node counts as dead
@@ -80,28 +82,48 @@ def _process() -> str:
     return f"process {os.getpid()} of {user} on {socket.gethostname()}"
 
 
+def _move(connection: Connection, name: str) -> None:
+    """Hold the lock of the work over ``connection``."""
+    if query(connection, "SELECT GET_LOCK(%s, %s)", (name, MOVE))[0][0] != 1:
+        raise _held("one that this run closed and the server did not", MOVE)
+
+
 class NamedLock:
-    """GET_LOCK: ends with the connection, excludes on a single server."""
+    """GET_LOCK: ends with the connection, excludes on a single server.
+
+    A second one is held by whichever connection the work goes over: the first ends with the process that holds it,
+    although the server may still be at its last statement.
+    """
 
     def __init__(self, connection: Connection, table: str) -> None:
-        self.connection = connection
+        self.connection = self.working = connection
         database = query(connection, "SELECT DATABASE()")[0][0]
         name = f"lamp.dbdeploy.{database}.{table}"
-        if len(name) > LONGEST_NAME:
+        if len(name) > LONGEST_NAME - len(WORK):
             name = "lamp.dbdeploy." + hashlib.sha256(name.encode()).hexdigest()[:40]
         self.name = name
 
     def take(self, timeout: float) -> None:
         """:raises LampError: ``dbdeploy_locked`` after ``timeout`` seconds, naming the holder"""
-        if query(self.connection, "SELECT GET_LOCK(%s, %s)", (self.name, timeout))[0][0] == 1:
-            return
+        for name in (self.name, self.name + WORK):
+            if query(self.connection, "SELECT GET_LOCK(%s, %s)", (name, timeout))[0][0] != 1:
+                raise _held(self._holder(name), timeout)
+
+    def _holder(self, name: str) -> str:
         row = query(
             self.connection,
             "SELECT CONCAT(USER, '@', HOST, ' (connection ', ID, ', its last command ', TIME, ' s ago)')"
             " FROM information_schema.PROCESSLIST WHERE ID = IS_USED_LOCK(%s)",
-            (self.name,),
+            (name,),
         )
-        raise _held(row[0][0] if row else "its connection is not shown to this user", timeout)
+        return str(row[0][0]) if row else "its connection is not shown to this user"
+
+    def moved(self, connection: Connection) -> None:
+        """The work goes on over another connection."""
+        if self.working is self.connection:
+            query(self.connection, "DO RELEASE_LOCK(%s)", (self.name + WORK,))
+        self.working = connection
+        _move(connection, self.name + WORK)
 
     def check(self) -> None:
         """Nothing: the lock is lost only with the connection."""
@@ -109,7 +131,7 @@ class NamedLock:
     def free(self) -> None:
         """Give the lock back; it is free already where the connection has ended."""
         with contextlib.suppress(Exception):
-            query(self.connection, "DO RELEASE_LOCK(%s)", (self.name,))
+            query(self.connection, "DO RELEASE_LOCK(%s), RELEASE_LOCK(%s)", (self.name, self.name + WORK))
 
 
 class Seen:
@@ -196,6 +218,11 @@ class RowLock:
                 "Run the same command again; it resumes.",
             )
 
+    def moved(self, connection: Connection) -> None:
+        """The work goes on over another connection; the witness of the first stays where it is."""
+        with contextlib.suppress(Exception):  # some builds refuse GET_LOCK on a cluster
+            _move(connection, self.token + WORK)
+
     def free(self) -> None:
         """Give the lock back; where that fails, others see by the connection or the silence that it is free."""
         self.stopping.set()
@@ -250,7 +277,8 @@ class RowLock:
     def _is_dead(self, watch: Connection, seen: Seen, silence: float) -> bool:
         """Whether the holder cannot be at work any more."""
         if seen.node and seen.node == self._node(watch):
-            return bool(query(watch, "SELECT IS_USED_LOCK(%s) IS NULL", (seen.token,))[0][0])
+            both = "SELECT IS_USED_LOCK(%s) IS NULL AND IS_USED_LOCK(%s) IS NULL"
+            return bool(query(watch, both, (seen.token, seen.token + WORK))[0][0])
         if silence < SILENCE:
             return False
         return not self._in_statement(watch)

@@ -1,11 +1,7 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the statements of one delta so that a crash at any point leaves a database that says how far it got.
-
-Before a statement that commits by itself (DDL), the progress is written into the open transaction: the server makes it
-durable at the very moment the statement begins. Everything else is one transaction with the row that says it is done.
-"""
+"""Run one delta so that a crash at any point leaves a database that says how far it got; continue what was cut off."""
 
 from __future__ import annotations
 
@@ -13,13 +9,25 @@ import time
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog, Progress
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.course import Course, Step
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import Delta
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import Statement, digest
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import (
+    LOST,
+    PacketError,
+    Session,
+    number_of,
+    records_error,
+    text_of,
+)
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import CALL, DDL, Statement
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.tables import Tables
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._mysql import open_transactions
+from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection, open_transactions
 
-LOST = (2006, 2013, 2014, 2055)  # the connection is gone, and with it the answer
 LOCK_WAIT, DEADLOCK = 1205, 1213
+RETRIES = {LOCK_WAIT: 1, DEADLOCK: 5}  # how often a transaction is begun again that left nothing behind
+NEVER_BEGAN = (1044, 1054, 1064, 1136, 1142, 1143, 1146, 1305, 1364)  # errors of names, grants and grammar
+PACKET = 256 * 1024  # characters after which a packet is sent
 SHOWN = 300  # characters of a statement that a message shows
 
 
@@ -29,49 +37,131 @@ class Lock(t.Protocol):
     def check(self) -> None:
         """Raise when the lock was lost."""
 
+    def moved(self, connection: Connection) -> None:
+        """The run goes on over another connection."""
+
+
+class StepError(Exception):
+    """A step failed with ``error``."""
+
+    def __init__(self, step: Step, error: Exception) -> None:
+        super().__init__(step, error)
+        self.step = step
+        self.error = error
+
 
 class Runner:
     """Applies and undoes single deltas. ``on_unknown`` is ``fail``, ``retry`` or ``skip``."""
 
     def __init__(self, changelog: Changelog, lock: Lock, on_unknown: str) -> None:
         self.changelog = changelog
-        self.connection = changelog.connection
+        self.session: Session = changelog.session
         self.lock = lock
         self.on_unknown = on_unknown
         self.database_changed = False
+        self.tables = Tables(self.session)
+        self.used = False  # whether a delta left something in the session
+        clock = self.session.query("SELECT UNIX_TIMESTAMP(CURRENT_TIMESTAMP(3))")[0][0]
+        self.ahead = float(clock) - time.time()  # of the server's clock before this host's
 
-    def run(self, delta: Delta, direction: str, earlier: Progress | None) -> dict[str, t.Any]:
-        """Run ``delta`` (``do`` or ``undo``), from where ``earlier`` stopped. :raises LampError: see the callees"""
-        statements = delta.statements if direction == "do" else delta.undo
+    def run(self, delta: Delta, direction: str, earlier: Progress | None, *, present: bool = False) -> dict[str, t.Any]:
+        """Run ``delta`` (``do`` or ``undo``), from where ``earlier`` stopped; ``present``: it has a row already.
+
+        :raises LampError: see the callees
+        """
+        if self.used:
+            self.session.renew()
+            self.lock.moved(self.session.connection)
+            self.used = False
+        course = Course(self.changelog, self.tables, delta, direction)
         started = time.monotonic()
-        first = self._resume_at(delta, statements, direction, earlier)
+        first = self._resume_at(course, earlier)
+        self.used = course.keeps
         if first:
             self.database_changed = True
-            self._replay_settings(statements[:first])
-        for index in range(first, len(statements)):
-            self._step(delta, statements, index, direction)
-        if direction == "do":
-            self.changelog.complete(delta)
-            if delta.tagged:
-                self.changelog.record_drop(delta.drop_tag)
-        else:
-            self.changelog.forget(delta)
-        self.connection.commit()
+            self._replay_settings(course, first)
+        completion = self._completion(delta, direction, present)
+        retries = self._carry_out(course, first, completion)
         self.database_changed = True
-        seconds = round(time.monotonic() - started, 3)
-        return {**delta.summary(), "statements": len(statements), "duration": seconds, "resumed_at": first}
+        result = {
+            **delta.summary(),
+            "statements": len(course.statements),
+            "duration": round(time.monotonic() - started, 3),
+            "resumed_at": first,
+            "retries": retries,
+        }
+        delta.release()
+        return result
 
-    def _resume_at(self, delta: Delta, statements: list[Statement], direction: str, earlier: Progress | None) -> int:
+    def now(self) -> float:
+        """The server's time in seconds of the epoch."""
+        return time.time() + self.ahead
+
+    def _completion(self, delta: Delta, direction: str, present: bool) -> list[str]:
+        """The SQL that records the end of ``delta``."""
+        if direction == "undo":
+            return self.changelog.forget_sql(delta)
+        sql = self.changelog.complete_sql(delta, self.now(), present=present)
+        return [*sql, self.changelog.drop_sql(delta.drop_tag)] if delta.tagged else sql
+
+    def _carry_out(self, course: Course, first: int, completion: list[str]) -> int:
+        """Send the steps; begin a transaction again that the server gave up. Returns how often that was needed."""
+        self.durable = first
+        tries: dict[int, int] = {}
+        while True:
+            try:
+                self._send_all(course, course.steps(self.durable, completion))
+                return sum(tries.values())
+            except StepError as failure:
+                number = number_of(failure.error)
+                tries[number] = tries.get(number, 0) + 1
+                if tries[number] > RETRIES.get(number, 0) or not self._left_nothing(course, failure.step):
+                    self._failed(course, failure.step, failure.error)
+                self.session.roll_back()
+
+    @staticmethod
+    def _left_nothing(course: Course, step: Step) -> bool:
+        """Whether all since the last durable record is gone with a rollback."""
+        if step.open_end:
+            return False
+        return step.index is None or course.statements[step.index].kind not in (DDL, CALL)
+
+    def _send_all(self, course: Course, steps: t.Iterator[Step]) -> None:
+        """Send steps in as few packets as may be."""
+        packet: list[Step] = []
+        size = 0
+        for step in steps:
+            packet.append(step)
+            size += len(step.sql)
+            if course.alone or not self.session.packets or size > PACKET:
+                self._send_packet(packet)
+                packet, size = [], 0
+        if packet:
+            self._send_packet(packet)
+
+    def _send_packet(self, packet: list[Step]) -> None:
+        self.lock.check()
+        answered = packet
+        try:
+            self.session.send([step.sql for step in packet])
+        except PacketError as failure:
+            answered = packet[: failure.index]
+            raise StepError(packet[failure.index], failure.error) from failure.error
+        finally:
+            self.durable = max([self.durable, *(step.durable for step in answered if step.durable is not None)])
+
+    def _resume_at(self, course: Course, earlier: Progress | None) -> int:
         """Index of the first statement to run."""
         if earlier is None:
             return 0
-        if earlier.direction != direction:
+        delta, statements = course.delta, course.statements
+        if earlier.direction != course.direction:
             raise LampError(
                 "dbdeploy_half_way",
                 f"{delta.name} was cut off in its {earlier.direction} part; it cannot change its direction now.",
                 f"Finish the {earlier.direction} part first.",
             )
-        if digest(statements[: earlier.done]) != earlier.done_hash:
+        if earlier.done > len(statements) or course.hash_of(earlier.done) != earlier.done_hash:
             raise LampError(
                 "dbdeploy_done_part_changed",
                 f"{delta.name}: of its {earlier.done} statements that ran already, one was edited.",
@@ -81,80 +171,100 @@ class Runner:
             return earlier.done
         statement = statements[earlier.done] if earlier.done < len(statements) else None
         if self.on_unknown == "fail" or statement is None:
-            raise LampError(
-                "dbdeploy_unknown_outcome",
-                f"{delta.name}: a crash left unknown whether statement {earlier.running} took effect: "
-                f"{statement.text[:SHOWN] if statement else 'it is no longer in the file'}",
-                "Look at the database. Run again with on_unknown=skip if it did, with on_unknown=retry if it did not.",
-                unknown=[{"number": delta.number, "name": delta.name, "statement": earlier.running}],
+            raise _unknown(
+                course,
+                earlier.done,
+                "a crash left unknown whether it took effect",
+                statement.text if statement else "it is no longer in the file",
             )
         return earlier.done + (1 if self.on_unknown == "skip" else 0)
 
-    def _replay_settings(self, done: list[Statement]) -> None:
-        """A new connection has none of the settings that the earlier one was given."""
+    def _replay_settings(self, course: Course, first: int) -> None:
+        """A new session has none of what the earlier one was given: say it again where that gives the same.
+
+        :raises LampError: ``dbdeploy_session_lost`` where it may not, and later statements use it
+        """
+        done, rest = course.statements[:first], course.statements[first:]
+        ahead = " ".join(statement.bare for statement in rest)
         for statement in done:
-            if statement.first_word == "SET":
-                self._send(statement)
+            lost = sorted(name for name in statement.kept_names if name in ahead)
+            if lost and self.on_unknown == "fail":
+                raise LampError(
+                    "dbdeploy_session_lost",
+                    f"{course.delta.name} stopped after statement {first}; what line {statement.line} kept in the"
+                    f" session ({', '.join(lost)}) is gone, and later statements use it.",
+                    "Run again with on_unknown=retry to run that line again first, as the database is now, or with"
+                    " on_unknown=skip to go on without.",
+                )
+            if (lost and self.on_unknown == "retry") or (statement.first_word == "SET" and not statement.kept_names):
+                try:
+                    self.session.send([statement.text])
+                except PacketError as failure:
+                    raise self._statement_error(course, done.index(statement), failure.error, "") from failure.error
 
-    def _step(self, delta: Delta, statements: list[Statement], index: int, direction: str) -> None:
-        statement = statements[index]
-        self.lock.check()
-        if statement.may_commit:
-            before = Progress(direction, index, digest(statements[:index]), index + 1)
-            self.changelog.progress(delta, before)
-        try:
-            self._send(statement)
-        except Exception as error:
-            self._failed(delta, statements, index, direction, error)
-        if statement.may_commit:
-            self.changelog.progress(delta, Progress(direction, index + 1, digest(statements[: index + 1])))
-        if statement.commits:
-            self.connection.commit()  # what is known to be done must not become unknown by a later crash
-
-    def _send(self, statement: Statement) -> None:
-        with self.connection.cursor() as cursor:
-            cursor.execute(statement.text)
-            while cursor.nextset():
-                pass
-
-    def _failed(
-        self, delta: Delta, statements: list[Statement], index: int, direction: str, error: Exception
-    ) -> t.NoReturn:
+    def _failed(self, course: Course, step: Step, error: Exception) -> t.NoReturn:
         """Record what is certain, and say what failed. :raises LampError: always"""
-        number = error.args[0] if error.args else 0
-        where = f"{delta.name}, line {statements[index].line} (statement {index + 1})"
-        shown = statements[index].text[:SHOWN]
-        if number in LOST or not isinstance(number, int) or not number:
+        number = number_of(error)
+        self.database_changed = self.database_changed or self.durable > 0
+        if number in LOST:
             self.database_changed = True  # nobody knows, so it must count
+            where = _where(course, step.index) if step.index is not None else f"the records of {course.delta.name}"
             raise LampError(
                 "dbdeploy_connection_lost",
-                f"{where}: the connection to the server was lost: {error}. Statement: {shown}",
+                f"{where}: the connection to the server was lost: {error}. Statement: {step.sql[:SHOWN]}",
                 "Run the same command again: it resumes, or says what cannot be known.",
             ) from error
-        self.connection.rollback()
-        done = self._durable(delta, index)
-        if done:
+        self.session.roll_back()
+        if step.index is None:
+            if not step.open_end:  # else the record that a statement runs must stay
+                self._note(course, self.durable, str(error))
+            raise records_error(error) from error
+        earlier = self.changelog.progress_of(course.delta)
+        committed = earlier is not None and earlier.running == step.index + 1
+        refused = number in NEVER_BEGAN and course.statements[step.index].kind != CALL
+        if committed and step.open_end and not refused:
             self.database_changed = True
-            self.changelog.progress(delta, Progress(direction, done, digest(statements[:done])), str(error))
-        else:
-            # Nothing of it took effect: as if it had never begun, so that it can be mended anywhere.
-            self.changelog.forget(delta) if direction == "do" else None
-        self.connection.commit()
-        text = error.args[1] if len(error.args) > 1 else str(error)
-        held = number in (LOCK_WAIT, DEADLOCK)
-        hint = f" Open transactions: {open_transactions(self.changelog.connection)}." if held else ""
-        raise LampError(
+            why = f"it failed ({text_of(error)}, error {number}), and some of what it did may have stayed"
+            raise _unknown(course, step.index, why, step.sql) from error
+        done = step.index if committed else self.durable
+        self.database_changed = self.database_changed or done > 0
+        self._note(course, done, str(error))
+        hint = f" Open transactions: {open_transactions(self.session.connection)}." if number in RETRIES else ""
+        raise self._statement_error(course, step.index, error, hint) from error
+
+    def _note(self, course: Course, done: int, error: str) -> None:
+        """Record how far the delta got. Where nothing of it took effect, it is as if it had never begun."""
+        sql = course.progress(done, error=error) if done else self.changelog.forget_progress_sql(course.delta)
+        try:
+            self.changelog.write([sql])
+        except LampError:
+            if done:  # the record that a statement runs is still there, and the next run will ask about it
+                return
+
+    def _statement_error(self, course: Course, index: int, error: Exception, hint: str) -> LampError:
+        number = number_of(error)
+        delta = course.delta
+        return LampError(
             "dbdeploy_statement_failed",
-            f"{where} failed: {text} (error {number}).{hint} Statement: {shown}",
+            f"{_where(course, index)} failed: {text_of(error)} (error {number}).{hint}"
+            f" Statement: {course.statements[index].text[:SHOWN]}",
             "Mend the delta from that statement on and run the same command again: it resumes there.",
             failed_delta={"number": delta.number, "name": delta.name, "statement": index + 1, "error": number},
-        ) from error
+        )
 
-    def _durable(self, delta: Delta, index: int) -> int:
-        """How many statements are committed, now that the open transaction was rolled back.
 
-        A progress row that names the failed statement as running was committed by it: all before it are done, and it
-        is not, as the server answered with an error.
-        """
-        progress = self.changelog.unfinished().get(delta.number)
-        return min(progress.done, index) if progress else 0
+def _where(course: Course, index: int) -> str:
+    statement: Statement = course.statements[index]
+    return f"{course.delta.name}, line {statement.line} (statement {index + 1})"
+
+
+def _unknown(course: Course, index: int, why: str, text: str) -> LampError:
+    """Nobody can tell from here what a statement did."""
+    delta = course.delta
+    return LampError(
+        "dbdeploy_unknown_outcome",
+        f"{delta.name}, statement {index + 1}: {why}. Statement: {text[:SHOWN]}",
+        "Look at the database. Run again with on_unknown=skip if it did all it should; mend what it left behind, and"
+        " run again with on_unknown=retry, if not.",
+        unknown=[{"number": delta.number, "name": delta.name, "statement": index + 1}],
+    )

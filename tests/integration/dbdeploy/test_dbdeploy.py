@@ -7,19 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.deltas import TABLE, Folder, answer, names
 from tests.support.servers.base import wait_until
-from tests.support.servers.mariadb import MariaDB
-
-
-@pytest.fixture()
-def deltas(tmp_path: Path, mariadb: MariaDB, database: str) -> Folder:
-    return Folder(tmp_path, mariadb, database)
 
 
 def test_the_plan_is_what_the_run_does_and_a_second_run_does_nothing(deltas: Folder) -> None:

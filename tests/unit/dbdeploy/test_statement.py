@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import digest, split
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script import split
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import digest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
 
@@ -22,7 +23,7 @@ def texts(script: str) -> list[str]:
         ("SELECT ';', \"a;b\", `c;d`; x", ["SELECT ';', \"a;b\", `c;d`", "x"]),
         ("SELECT 'it''s; \\'; '; x", ["SELECT 'it''s; \\'; '", "x"]),
         ("-- a; b\nSELECT 1; # c;\nSELECT 2", ["SELECT 1", "SELECT 2"]),
-        ("SELECT 1 /* ; */ + 1;", ["SELECT 1   + 1"]),
+        ("SELECT 1 /* ; */ + 1;", ["SELECT 1  + 1"]),
         ("SELECT 5--1;", ["SELECT 5--1"]),
         ("/*!40101 SET NAMES utf8 */;", ["/*!40101 SET NAMES utf8 */"]),
         ("DELIMITER //\nCREATE PROCEDURE p() BEGIN SELECT 1; END//\nDELIMITER ;\nx;",

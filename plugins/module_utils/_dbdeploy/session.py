@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The connection that deltas run over: several statements in one packet, and a fresh session where one was used up."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection
+
+LOST = (0, 2006, 2013, 2014, 2055)  # the connection is gone, and with it the answer
+
+
+def number_of(error: BaseException) -> int:
+    """The server's error number; 0 where the connection failed and no server said anything."""
+    number = error.args[0] if error.args else 0
+    return number if isinstance(number, int) else 0
+
+
+def text_of(error: BaseException) -> str:
+    """What the server said."""
+    return str(error.args[1]) if len(error.args) > 1 else str(error)
+
+
+class PacketError(Exception):
+    """The statement at ``index`` of a packet failed with ``error``; those before it were answered."""
+
+    def __init__(self, index: int, error: Exception) -> None:
+        super().__init__(index, error)
+        self.index = index
+        self.error = error
+
+
+class Session:
+    """``connection`` is the one to use now. ``connect`` makes another one, prepared like the first.
+
+    ``packets``: statements may travel together. ``compound``: the server knows BEGIN NOT ATOMIC.
+    """
+
+    def __init__(
+        self, connection: Connection, connect: t.Callable[[], Connection], *, packets: bool, compound: bool
+    ) -> None:
+        self.connection = connection
+        self._first = connection
+        self._connect = connect
+        self.packets = packets
+        self.compound = compound
+
+    def renew(self) -> None:
+        """Go on in a session that no delta has touched. The first one stays open: it may hold the lock."""
+        self.close()
+        self.connection = self._connect()
+
+    def close(self) -> None:
+        """Close the connection unless it is the one that the session began with."""
+        if self.connection is not self._first and self.connection.open:
+            self.connection.close()
+        self.connection = self._first
+
+    def query(self, sql: str) -> list[tuple[t.Any, ...]]:
+        """The rows of a statement of the run's own. :raises LampError: ``dbdeploy_records``"""
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.execute(sql)
+                return list(cursor.fetchall() or ())
+        except Exception as error:
+            raise records_error(error) from error
+
+    def send(self, statements: list[str]) -> None:
+        """Run statements in one packet. :raises PacketError: at the first that fails"""
+        answered = 0
+        cursor = self.connection.cursor()
+        try:
+            cursor.execute(";\n".join(statements))
+            answered = 1
+            while cursor.nextset():
+                answered += 1
+        except Exception as error:
+            raise PacketError(min(answered, len(statements) - 1), error) from error
+
+    def roll_back(self) -> None:
+        """Undo the open transaction, if the connection can still be asked to."""
+        self.query("ROLLBACK")
+
+
+def records_error(error: Exception) -> LampError:
+    """What is said when the run's own records could not be read or written."""
+    if number_of(error) in LOST:
+        return LampError(
+            "dbdeploy_connection_lost",
+            f"The connection to the server was lost while the records of the run were read or written: {error}.",
+            "Run the same command again: it resumes, or says what cannot be known.",
+        )
+    return LampError(
+        "dbdeploy_records",
+        f"The server refused to read or write the records of the run: {text_of(error)} (error {number_of(error)}).",
+        "Mend that (grants on the changelog tables, space on the disk, a read-only server), then run the same command"
+        " again: it resumes.",
+    )
