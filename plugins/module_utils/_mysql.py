@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ssl
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
@@ -74,7 +75,7 @@ def connect(
     After ``read_timeout`` seconds without an answer to a statement the connection is given up; the server goes on.
 
     :raises LampError: ``mysql_library_missing``, ``mysql_access_denied``, ``mysql_unknown_database``,
-        ``mysql_unreachable``, ``mysql_option_file``
+        ``mysql_unreachable``, ``mysql_tls_failed``, ``mysql_option_file``
     """
     if pymysql is None:
         raise LampError(
@@ -101,7 +102,11 @@ def connect(
     }
     arguments.update({name: value for name, value in named.items() if value is not None})
     try:
-        return pymysql.connect(**arguments)
+        connection = pymysql.connect(**arguments, defer_connect=True)
+        if not params["login_unix_socket"] and params["login_host"] != "localhost":
+            connection.unix_socket = None  # an option file's socket leads to another server than the one named here
+        connection.connect()
+        return connection
     except pymysql.err.MySQLError as error:
         raise connection_error(error, params) from error
     except (OSError, ValueError) as error:
@@ -127,6 +132,12 @@ def connection_error(error: Exception, params: dict[str, t.Any]) -> LampError:
             "mysql_unknown_database",
             f"The database {params['login_db']} does not exist on {where(params)}.",
             "Create it, or correct login_db.",
+        )
+    if isinstance(error.__cause__ or error.__context__, ssl.SSLError):
+        return LampError(
+            "mysql_tls_failed",
+            f"No TLS connection to the database server {where(params)}: {text}.",
+            "Check ca_cert, check_hostname, client_cert and client_key, and the server's certificate.",
         )
     return LampError(
         "mysql_unreachable",

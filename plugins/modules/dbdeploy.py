@@ -101,6 +101,27 @@ options:
         one node alone, without any message. Rows that a procedure writes are not looked for.
     type: bool
     default: false
+  replicas:
+    description:
+      - Replicas to wait for, so that nobody reads an old schema from them once the run is over. Each must reach the
+        position that the server has after the run. They are logged in to with the same user, password and TLS options.
+      - The wait is part of V(applied) and V(undone), also when nothing was pending; check mode does not wait.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      host:
+        description: The replica's host name or address, as seen from the host that runs the module.
+        type: str
+        required: true
+      port:
+        description: Its TCP port.
+        type: int
+        default: 3306
+  replica_timeout:
+    description: Seconds to wait for all O(replicas) together.
+    type: float
+    default: 60
   lock_timeout:
     description:
       - Seconds to wait for another runner.
@@ -212,6 +233,17 @@ unknown:
   returned: when that is why the run failed
   type: list
   elements: dict
+replicas:
+  description: The replicas that have caught up, with the GTID C(position) that they reached and the seconds C(waited).
+  returned: when O(replicas) were waited for
+  type: list
+  elements: dict
+  sample: [{host: db2.example.com, port: 3306, position: 0-1-4711, waited: 0.012}]
+replica:
+  description: The replica that has not caught up.
+  returned: when that is why the run failed
+  type: str
+  sample: db2.example.com:3306
 lock_holder:
   description: Who holds the lock, with database user, host, process and time, as far as this user may see.
   returned: when another runner holds it
@@ -229,13 +261,11 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import delta as delta_files
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import folder, galera, preflight
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import folder, galera
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.engine import Engine, Settings, describe
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.lock import NamedLock, RowLock
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.run import Run
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script import Dialect
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import Session
-from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec
 from ansible_collections.lamp.cluster.plugins.module_utils._module import run as run_module
 
@@ -263,6 +293,13 @@ ARGUMENTS = _mysql.MYSQL_ARGUMENTS + ArgumentSpec(
         "session_table": {"type": "str", "default": ""},
         "drop_tags": {"type": "list", "elements": "str", "default": []},
         "allow_unreplicated": {"type": "bool", "default": False},
+        "replicas": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {"host": {"type": "str", "required": True}, "port": {"type": "int", "default": 3306}},
+        },
+        "replica_timeout": {"type": "float", "default": 60},
         "lock_timeout": {"type": "float", "default": 30},
         "lock_wait_timeout": {"type": "int", "default": 60},
     },
@@ -285,66 +322,11 @@ def files(params: dict[str, t.Any]) -> list[tuple[str, str]]:
     return folder.read(Path(params["src"]), params["encoding"])
 
 
-def look_ahead(module: AnsibleModule, connection: _mysql.Connection, engine: Engine) -> None:
-    """Refuse, or warn of, what the statements would do on Galera."""
-    state = module.params["state"]
+def work(engine: Engine) -> galera.Todo:
+    """What would be run: the deltas' names and statements."""
     parts = {"applied": "statements", "undone": "undo"}
-    todo = [(delta.name, getattr(delta, parts[state])) for delta in engine.todo()] if state in parts else []
-    if not module.params["allow_unreplicated"]:
-        galera.refuse_unreplicated(connection, todo)
-    for warning in galera.warnings(connection, todo):
-        module.warn(warning)
-
-
-class Run:
-    """The first connection, what answered, and the session over it."""
-
-    def __init__(self, params: dict[str, t.Any]) -> None:
-        self.params = params
-        self.connection = _mysql.connect(params, multi_statements=True)
-        self.flavour = _mysql.Flavour.of(self.connection)
-        self.prepare(self.connection)
-        database, self.sql_mode = _mysql.query(self.connection, "SELECT DATABASE(), @@SESSION.sql_mode")[0]
-        if not database:
-            raise LampError(
-                "dbdeploy_no_database", "No database was chosen.", "Set login_db, or database in the config_file."
-            )
-        self.session = Session(
-            self.connection,
-            self.another,
-            packets=not self.flavour.cluster,
-            compound=self.flavour.product == "mariadb" and self.flavour.version >= (10, 1),
-        )
-
-    def prepare(self, connection: _mysql.Connection) -> None:
-        """Set a session up."""
-        preflight.prepare(connection, self.flavour, self.params["lock_wait_timeout"], _mysql.where(self.params))
-
-    def another(self) -> _mysql.Connection:
-        """A connection like the first, to go on over."""
-        connection = _mysql.connect(self.params, multi_statements=True)
-        self.prepare(connection)
-        return connection
-
-    def locked(self, engine: Engine) -> dict[str, t.Any]:
-        """Carry the run out under the lock that excludes on this kind of server."""
-        params = self.params
-
-        def connect(**options: t.Any) -> _mysql.Connection:
-            return _mysql.connect(params, autocommit=True, **options)
-
-        lock: NamedLock | RowLock
-        if self.flavour.cluster:
-            undecided = params["on_unknown"] == "fail"
-            table, cluster = params["changelog_table"], self.flavour.cluster
-            lock = RowLock(self.connection, connect, table, cluster, heed_running=undecided)
-        else:
-            lock = NamedLock(self.connection, params["changelog_table"])
-        lock.take(params["lock_timeout"])
-        try:
-            return engine.carry_out(lock)
-        finally:
-            lock.free()
+    part = parts.get(engine.settings.state)
+    return [(delta.name, getattr(delta, part)) for delta in engine.todo()] if part else []
 
 
 def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
@@ -359,13 +341,16 @@ def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
         engine = Engine(changelog, deltas, Settings(params))
         engine.check()
         if run.flavour.cluster == "galera":
-            look_ahead(module, run.connection, engine)
+            for warning in galera.look_ahead(run.connection, work(engine), params["allow_unreplicated"]):
+                module.warn(warning)
         plan = {**engine.plan(), "ignored_files": ignored}
         if module._diff:
             plan["diff"] = {"prepared": describe(engine)}
-        if module.check_mode or not (plan["changed"] or params["accept_changed"]):
+        if module.check_mode:
             return plan
-        return {**plan, **run.locked(engine)}
+        if plan["changed"] or params["accept_changed"]:
+            plan.update(run.locked(engine))
+        return run.replicated(plan)
     finally:
         if run.connection.open:
             run.connection.close()

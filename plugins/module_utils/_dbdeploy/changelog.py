@@ -226,7 +226,7 @@ class Changelog:
                 "complete_dt": "CURRENT_TIMESTAMP",
                 "applied_by": "LEFT(CURRENT_USER(), 100)",
                 "description": literal(delta.name[:500]),
-                "checksum": f"'{delta.checksum}'",
+                "checksum": f"'{delta.fork_checksum}'",
             }
             names = [name for name in values if name in self.columns]
             row = f"INSERT INTO {self.table} ({', '.join(names)}) VALUES ({', '.join(values[name] for name in names)})"

@@ -16,6 +16,8 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 FILE_NAME = re.compile(r"(\d+).*\.sql")
 OWN_LOCKS = re.compile(r"\bRELEASE_ALL_LOCKS\b", re.IGNORECASE)
 AUTOCOMMIT = re.compile(r"^SET\b.*\bautocommit\b", re.IGNORECASE | re.DOTALL)
+LINE_END = re.compile(r"\r\n|\r|\n")
+FORK_MARKER = "--//@UNDO"
 LARGEST = 2**63 - 1
 TAG_LENGTH = 190  # characters of a tag in the table of drops
 
@@ -68,6 +70,13 @@ class Delta:
         if not self._checksum:
             self._checksum = digest(self.statements)
         return self._checksum
+
+    @property
+    def fork_checksum(self) -> str:
+        """The checksum that dbdeploy's fork has for this file; the fork refuses to run where it finds another."""
+        lines = LINE_END.split(self.text)
+        kept = (f"{line}\n" for line in (lines if lines[-1] else lines[:-1]) if line.strip() != FORK_MARKER)
+        return hashlib.sha256("".join(kept).encode("utf-8", "surrogateescape")).hexdigest()
 
     @property
     def tagged(self) -> bool:

@@ -86,8 +86,17 @@ class Engines:
         return bool(written and self.local & set(_names(written.group(1))))
 
 
-def refuse_unreplicated(connection: Connection, todo: Todo) -> None:
-    """:raises LampError: ``dbdeploy_not_replicated`` for rows that would be on one node alone"""
+def look_ahead(connection: Connection, todo: Todo, allow_unreplicated: bool) -> list[str]:
+    """What users of the cluster will notice of ``todo``.
+
+    :raises LampError: ``dbdeploy_not_replicated`` for rows that would be on one node alone, unless they are allowed
+    """
+    if not allow_unreplicated:
+        _refuse_unreplicated(connection, todo)
+    return _warnings(connection, todo)
+
+
+def _refuse_unreplicated(connection: Connection, todo: Todo) -> None:
     if not todo:
         return
     engines = Engines(connection)
@@ -105,8 +114,7 @@ def refuse_unreplicated(connection: Connection, todo: Todo) -> None:
         )
 
 
-def warnings(connection: Connection, todo: Todo) -> list[str]:
-    """What users of the cluster will notice of the DDL in ``todo``."""
+def _warnings(connection: Connection, todo: Todo) -> list[str]:
     rows = dict(
         query(
             connection,

@@ -19,6 +19,7 @@ import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import lock as locks
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.lock import RowLock
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._mysql import query
 
 from tests.support.deltas import TABLE, Folder, answer, connect, names
 from tests.support.servers.base import wait_until
@@ -111,7 +112,8 @@ def test_an_alter_of_somebody_else_that_holds_the_cluster_up_does_not_lose_the_l
     first.query("INSERT INTO slow SELECT seq, REPEAT('x', 100) FROM seq_1_to_150000", database=shared)
     holder, other = runner(first, shared), runner(second, shared)
     holder.take(0)
-    wait_until(lambda: second.query("SELECT 1 FROM changelog_lock", database=shared), "the lock's row")
+    query(other.connection, "SET SESSION wsrep_sync_wait = 15")
+    assert query(other.connection, "SELECT id FROM changelog_lock") == [(1,)]
     with ThreadPoolExecutor(1) as pool:
         altered = pool.submit(second.query, "ALTER TABLE slow MODIFY v VARCHAR(200), ALGORITHM=COPY", (), shared)
         with pytest.raises(LampError, match=f"root@localhost .*process {os.getpid()} .* UTC") as refused:

@@ -1,0 +1,131 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deltas: applying them, and finding nothing to do."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+from ansible_collections.lamp.cluster.plugins.modules import dbdeploy
+
+from tests.benchmark.peers import PEERS, Deltas, Peer, Raw, generate
+from tests.benchmark.table import Table, Timed
+from tests.support.modules import run_ansible, run_module
+from tests.support.servers.mariadb import MariaDB
+
+SIZES = (10, 100, 1000)
+REMARKS = (
+    "Every fourth delta makes a table and puts a row into it, the others add a row: 1250 statements in 1000 deltas. The"
+    " floor is the client with all statements in one script, which records nothing.",
+    "The *engine* is the module's work from reading the folder to its answer, connection included; the *process* is the"
+    " module as Ansible starts it on a host; the *task* is a whole `ansible` command, action plugin, its own start and"
+    " all. The other tools are timed as commands, as their users run them.",
+    "*fsync neutralised* is `innodb_flush_log_at_trx_commit=0`; *fsync on* is the server's default. yoyo is measured up"
+    " to 100 deltas: its time grows with the square of their number.",
+)
+
+
+class Engine(Peer):
+    """The module's work inside of a process that runs already."""
+
+    name = "engine"
+
+    @property
+    def options(self) -> dict[str, object]:
+        """The module's options."""
+        return {"src": str(self.folder), "login_db": self.database, **self.server.login}
+
+    def run(self) -> None:
+        defaults = {name: option.get("default") for name, option in dbdeploy.ARGUMENTS.options.items()}
+        module = SimpleNamespace(params={**defaults, **self.options}, check_mode=False, _diff=False, warn=print)
+        dbdeploy.dbdeploy(module)
+
+
+class Process(Engine):
+    """The module as a process."""
+
+    name = "process"
+
+    def run(self) -> None:
+        answer = run_module("dbdeploy", self.options)
+        if answer.get("failed"):
+            raise RuntimeError(answer["msg"])
+
+
+class Task(Engine):
+    """The module as a task of Ansible, on this machine."""
+
+    name = "task"
+
+    def run(self) -> None:
+        answer = run_ansible("localhost", "localhost,", "dbdeploy", self.options, "-c", "local")
+        if answer.get("failed"):
+            raise RuntimeError(answer["msg"])
+
+
+def contestants(kinds: tuple[type[Peer], ...], folder: Path, server: MariaDB, deltas: Deltas) -> list[Peer]:
+    """Those of ``kinds`` that can be had with so many deltas, with their files."""
+    found = []
+    for kind in kinds:
+        if len(deltas) <= kind.limit:
+            peer = kind(folder / kind.__name__.lower(), server, f"bench_{kind.__name__.lower()}")
+            peer.prepare(deltas)
+            found.append(peer)
+    return found
+
+
+def applies(peer: Peer) -> Timed:
+    """Apply all deltas to an empty database; only the applying is timed."""
+
+    def run() -> float:
+        peer.empty()
+        begin = time.perf_counter()
+        peer.run()
+        return time.perf_counter() - begin
+
+    return run
+
+
+def questions(server: MariaDB, action: Callable[[], object]) -> int:
+    """How many questions the server is asked by ``action``."""
+    with server.connect() as connection, connection.cursor() as cursor:
+        counts = []
+        for step in (action, None):
+            cursor.execute("SHOW GLOBAL STATUS LIKE 'Questions'")
+            counts.append(int(cursor.fetchall()[0][1]))
+            if step:
+                step()
+    return counts[1] - counts[0] - 1
+
+
+def count_questions(peers: list[Peer], statements: int, deltas: int) -> str:
+    """The questions of each, in words."""
+    found = []
+    for peer in peers:
+        peer.empty()
+        asked = questions(peer.server, peer.run)
+        found.append(f"{peer.name} {asked} ({(asked - statements) / deltas:.2f} a delta beyond its own statements)")
+    return f"Questions to the server for {deltas} deltas of {statements} statements: {'; '.join(found)}."
+
+
+def bench(table: Table) -> None:
+    """Measure all sizes on both servers, then a run that finds nothing to do."""
+    table.remarks.extend(REMARKS)
+    kinds: tuple[type[Peer], ...] = (Raw, Engine, Process, Task, *PEERS)
+    with tempfile.TemporaryDirectory() as name, MariaDB() as fast, MariaDB(durable=True) as durable:
+        for label, server in (("fsync neutralised", fast), ("fsync on", durable)):
+            for size in SIZES:
+                deltas = generate(size)
+                peers = contestants(kinds, Path(name) / f"{label} {size}", server, deltas)
+                timed = {peer.name: applies(peer) for peer in peers}
+                table.measure(f"{size} deltas, {label}", timed, rounds=3 if size > 100 else 5)
+                if server is fast and size == max(SIZES):
+                    counted = [peer for peer in peers if not isinstance(peer, (Process, Task))]
+                    table.remarks.append(count_questions(counted, sum(map(len, deltas)), size))
+                    again = {peer.name: peer.run for peer in peers if not isinstance(peer, Raw)}
+                    table.measure(f"nothing to do at {size} deltas", again)
