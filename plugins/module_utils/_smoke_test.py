@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 import time
 import typing as t
@@ -14,6 +15,9 @@ from urllib.parse import urlsplit
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
+TOKEN = re.compile(r"[A-Za-z0-9]{20,128}")
+ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+IN_A_REQUEST = re.compile(r"[!-~]+")  # what may stand in the line of a request as it is: no blank, no line end
 BODY_LIMIT = 4 * 1024 * 1024  # bytes; a page to test is smaller
 
 
@@ -24,6 +28,45 @@ class Answer:
         self.status = status
         self.headers = headers
         self.body = body
+
+
+def local_address(base_url: str) -> str:
+    """This host's own address for ``base_url``: its port on the loopback interface."""
+    parts = urlsplit(base_url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not IN_A_REQUEST.fullmatch(base_url):
+        raise LampError(
+            "smoke_test_bad_url",
+            f"base_url {base_url!r} is no address of a web site.",
+            "Give it as http://name or https://name:port.",
+        )
+    return f"127.0.0.1:{port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def check(params: dict[str, t.Any]) -> None:
+    """Refuse what could not be sent, or would be sent as more than it says. :raises LampError: ``smoke_test_bad_…``"""
+    if params["address"] and not ADDRESS.fullmatch(params["address"]):
+        raise LampError(
+            "smoke_test_bad_address",
+            f"address {params['address']!r} is no host and port.",
+            "Give it as host, host:port or [IPv6]:port.",
+        )
+    if params["bypass_token"] and not TOKEN.fullmatch(params["bypass_token"]):
+        raise LampError(
+            "smoke_test_bad_token",
+            "bypass_token is not one that a block can have: 20 to 128 letters and digits.",
+            "Give the token that lamp.cluster.maintenance was given.",
+        )
+    for test in params["tests"]:
+        if not IN_A_REQUEST.fullmatch(test["path"]):
+            raise LampError(
+                "smoke_test_bad_path",
+                f"The path {test['path']!r} cannot be sent.",
+                "Write blanks and letters beyond ASCII percent-encoded, such as /a%20page.",
+            )
 
 
 def fetch(address: str, url: str, headers: dict[str, str], *, verify: bool, timeout: float) -> Answer:

@@ -101,9 +101,26 @@ options:
     description:
       - Services to reload when O(state=active) switched, so that none serves old code from a cache. A reload that
         failed is made up for by the next run.
+      - With O(document_root), they are reloaded only if PHP could go on with the old release.
     type: list
     elements: str
     default: []
+  document_root:
+    description:
+      - The folder in the release that the site serves, such as V(public), or V(.) for the release itself.
+      - If it is given, each release gets a script V(lamp-release.php) there, which answers this host alone. It tells
+        whether a reload is needed, and O(state=active) ends when, and fails unless, PHP is seen to run the new release.
+    type: str
+  url:
+    description: The site's address as its users know it, for O(document_root). The request itself goes to O(address).
+    type: str
+    default: http://localhost
+  address:
+    description: Where that request goes, as V(host) or V(host:port). By default to the port of O(url) on this host.
+    type: str
+  bypass_token:
+    description: Token that leads that request through a block, as given to M(lamp.cluster.maintenance).
+    type: str
   keep:
     description: How many releases are left on the host, the live one among them.
     type: int
@@ -145,6 +162,7 @@ EXAMPLES = r"""
     templates: &templates
       - src: env.j2
         dest: .env
+    document_root: public
 
 - name: Make it live
   lamp.cluster.release:
@@ -154,6 +172,8 @@ EXAMPLES = r"""
     shared_paths: [public/uploads]
     templates: *templates
     services: [apache2]
+    document_root: public
+    url: https://shop.example.com
 
 - name: Remove old releases
   lamp.cluster.release:
@@ -219,6 +239,12 @@ releases:
     rejected:
       description: Why it is not to come back; empty for a good one.
       type: str
+reloaded:
+  description: The services that were reloaded.
+  returned: when O(state=active)
+  type: list
+  elements: str
+  sample: [apache2]
 reload_pending:
   description: Services that still have to be reloaded.
   returned: when a reload failed
@@ -277,6 +303,10 @@ def main() -> None:
             "writable_owner": {"type": "str", "default": "www-data"},
             "writable_group": {"type": "str", "default": "www-data"},
             "services": {"type": "list", "elements": "str", "default": []},
+            "document_root": {"type": "str"},
+            "url": {"type": "str", "default": "http://localhost"},
+            "address": {"type": "str"},
+            "bypass_token": {"type": "str", "no_log": True},
             "keep": {"type": "int", "default": 5},
             "reason": {"type": "str", "default": "rolled back"},
             "force": {"type": "bool", "default": False},

@@ -33,11 +33,11 @@ class File(t.NamedTuple):
 
 
 class Rendered:
-    """All of them; ``text`` is what the action plugin made: JSON, contents in base64."""
+    """All of them; ``text`` is what the action plugin made: JSON, contents in base64. ``own`` are this collection's."""
 
-    def __init__(self, text: str | None, furnishing: Furnishing, find_owner: FindOwner) -> None:
+    def __init__(self, text: str | None, own: list[File], furnishing: Furnishing, find_owner: FindOwner) -> None:
         self.furnishing = furnishing
-        self.files = [self._file(item, find_owner) for item in json.loads(text or "[]")]
+        self.files = own + [self._file(item, find_owner) for item in json.loads(text or "[]")]
 
     def _file(self, item: dict[str, str], find_owner: FindOwner) -> File:
         dest = relative(item["dest"], "templates")
@@ -73,7 +73,8 @@ class Rendered:
             with os.fdopen(number, "rb") as stream:
                 now = os.fstat(number)
                 return (
-                    (now.st_uid, now.st_gid) == (file.owner.uid, file.owner.gid)
+                    file.owner.uid in (-1, now.st_uid)
+                    and file.owner.gid in (-1, now.st_gid)
                     and stat.S_IMODE(now.st_mode) == file.owner.file
                     and now.st_size == len(file.content)
                     and stream.read() == file.content

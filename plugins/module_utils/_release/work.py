@@ -15,10 +15,11 @@ import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release import prune
-from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout, check_release_name
+from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout, check_release_name, relative
 from ansible_collections.lamp.cluster.plugins.module_utils._release.package import contents
 from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner
-from ansible_collections.lamp.cluster.plugins.module_utils._release.rendered import Rendered
+from ansible_collections.lamp.cluster.plugins.module_utils._release.probe import SCRIPT, Probe
+from ansible_collections.lamp.cluster.plugins.module_utils._release.rendered import File, Rendered
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
 from ansible_collections.lamp.cluster.plugins.module_utils._release.stage import Base, BaseDiffers, Staging
 from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, exclusive, read_record
@@ -46,6 +47,11 @@ class Work:
         self.params = params
         self.check_mode = check_mode
         self.layout = Layout(params["path"])
+        self.probe: Probe | None = None
+        if params["document_root"] is not None:
+            root = params["document_root"]
+            folder = "" if root == "." else relative(root, "document_root")
+            self.probe = Probe(folder, params["url"], params["address"], params["bypass_token"])
 
     def facts(self) -> Result:
         """What every answer holds about this host."""
@@ -82,10 +88,18 @@ class Work:
         )
         return Furnishing(self.layout, self.params["shared_paths"], self.params["writable_paths"], owner, writer)
 
+    def rendered(self, furnishing: Furnishing) -> Rendered:
+        """The files that a release gets beside its own."""
+        own = []
+        if self.probe is not None:
+            owner = self.find_owner(self.params["owner"], self.params["group"])
+            own.append(File(self.probe.path, SCRIPT.encode(), owner))
+        return Rendered(self.params["rendered"], own, furnishing, self.find_owner)
+
     def stage(self, name: str) -> Result:
         """Have the release on this host, whole; ``lacking`` tells the controller to bring it first."""
         furnishing = self.furnishing()
-        rendered = Rendered(self.params["rendered"], furnishing, self.find_owner)
+        rendered = self.rendered(furnishing)
         folder = self.layout.release(name)
         there = self.layout.is_staged(name)
         live = there and self.layout.current_release() == name
@@ -153,11 +167,13 @@ class Work:
                 "Deploy another one, or insist with force=true.",
             )
         folder, current = self.layout.release(name), self.layout.current_release()
-        rendered = Rendered(self.params["rendered"], self.furnishing(), self.find_owner)
+        rendered = self.rendered(self.furnishing())
         due = rendered.due(folder)
         todo = [f"render {file.dest}" for file in due]
         todo += [f"switch from {current or 'nothing'} to {name}"] if current != name else []
-        services = sorted({*self.state.reload, *(self.params["services"] if todo else [])})
+        services = self.state.reload
+        if todo and self.params["services"] and not (self.probe is not None and self.probe.needs_no_reload()):
+            services = sorted({*services, *self.params["services"]})
         todo += [f"reload {service}" for service in services]
         if todo and not self.check_mode:
             if services != self.state.reload:  # recorded before anything changes: a run that dies is made up for
@@ -167,7 +183,9 @@ class Work:
             if current != name:
                 switch(self.layout, self.state, name)
             reload_services(self.state)
-        return {"changed": bool(todo), "todo": todo}
+            if self.probe is not None:
+                self.probe.prove(folder)
+        return {"changed": bool(todo), "todo": todo, "reloaded": services}
 
     def prune(self) -> Result:
         """Remove what ``keep`` leaves over, and what was left by stagings that were killed."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import typing as t
 import urllib.parse
@@ -15,8 +16,10 @@ from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.couch
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import Selection
 
 PAGE = 200  # documents that are read in one step
-MISSING, DENIED, EXISTS = 404, (401, 403), 412
+MISSING, DENIED, CONFLICT, EXISTS = 404, (401, 403), 409, 412
 STATE = "lamp_purge"  # the document that holds what must outlive the database
+EPOCH = "lamp-epoch"  # this collection's own handler counts sessions of the epoch that it holds alone
+TRIES = 5  # to raise it, while requests make it
 MILLISECONDS = 10**11  # a createdAt above that is not in seconds
 
 
@@ -32,19 +35,24 @@ class CouchDb(Simple):
         self.path = "/" + urllib.parse.quote(self.database, safe="")
         self.side = self.path + "-lamp-purge"
         self.dedicated = params["dedicated"] and self.selection.everything
+        own = (f"session-{hashlib.sha256(text.encode()).hexdigest()}" for text in self.selection.keep_ids)
+        self.kept = self.selection.keep_ids | frozenset(own)  # the own handler stores ids hashed
         self.name = f"couchdb {self.database}"
 
     def begin(self, check: bool) -> dict[str, t.Any]:
-        """Finish what an earlier purge began, if it was killed between dropping the database and making it anew."""
+        """Raise the epoch of this collection's own handler: what requests in flight still write does not count.
+
+        What an earlier purge began is finished first, if it was killed while the database was made anew.
+        """
         saved = self._ask("GET", f"{self.side}/{STATE}", missing=True)
         if saved and not check:
             self._restore(saved)
-        return {}
+        return self._raise_epoch(check)
 
     def count(self) -> Tally:
         """Documents that are sessions; all but design documents in a dedicated database."""
         if self.dedicated:
-            number = int(self._ask("GET", self.path)["doc_count"]) - len(self._design_names())
+            number = int(self._ask("GET", self.path)["doc_count"]) - len(self._lasting())
             return Tally(number, number)
         return self._walk(remove=False)
 
@@ -56,6 +64,30 @@ class CouchDb(Simple):
         if found.selected:
             self._make_anew()
         return found
+
+    # -- the epoch
+
+    def _raise_epoch(self, check: bool) -> dict[str, t.Any]:
+        """Only where all sessions end, or all but some ids, which are taken along: it would end the others too."""
+        if not (self.selection.everything or self.selection.all_but_ids):
+            return {}
+        for _try in range(TRIES):
+            epoch = self._ask("GET", f"{self.path}/{EPOCH}", missing=True)
+            kept = self._kept() if epoch else []
+            if not epoch or any("epoch" not in document for document in kept):
+                return {}  # another handler's sessions, or one to keep that has no epoch of its own
+            new = int(epoch["epoch"]) + 1
+            if check or self._ask("PUT", f"{self.path}/{EPOCH}", {**epoch, "epoch": new}, expected=CONFLICT):
+                if kept and not check:
+                    carried = [{**document, "epoch": new} for document in kept if document["epoch"] == epoch["epoch"]]
+                    self._ask("POST", f"{self.path}/_bulk_docs", {"docs": carried})
+                return {"epoch": new}
+        raise self._failed(f"the document {EPOCH} is changed all the time")
+
+    def _kept(self) -> list[dict[str, t.Any]]:
+        """The sessions to keep, as documents."""
+        answer = self._ask("POST", f"{self.path}/_all_docs?include_docs=true", {"keys": sorted(self.kept)})
+        return [row["doc"] for row in answer["rows"] if row.get("doc")] if self.kept else []
 
     # -- document by document
 
@@ -70,7 +102,7 @@ class CouchDb(Simple):
             doomed = []
             for row in rows[:PAGE]:
                 document = row["doc"]
-                if row["id"].startswith("_design/"):
+                if row["id"].startswith("_design/") or row["id"] == EPOCH:
                     continue
                 if not {"data", "createdAt"} <= set(document):
                     ignored += 1
@@ -86,7 +118,7 @@ class CouchDb(Simple):
             start = rows[PAGE]["id"]
 
     def _is_selected(self, document: dict[str, t.Any]) -> bool:
-        if document["_id"] in self.selection.keep_ids:
+        if document["_id"] in self.kept:
             return False
         if self.selection.older_than is None:
             return True
@@ -106,7 +138,7 @@ class CouchDb(Simple):
     # -- all at once
 
     def _make_anew(self) -> None:
-        """Drop the database, which leaves no tombstones, and make it anew with its security object and designs.
+        """Drop the database, which leaves no tombstones, and make it anew with all that is no session.
 
         They are kept in a database beside it meanwhile, so that a purge that is killed loses none of them.
         """
@@ -117,7 +149,7 @@ class CouchDb(Simple):
             "limit": self._ask("GET", f"{self.path}/_revs_limit", missing=True),
             "shards": {name: info.get("cluster", {}).get(name) for name in ("q", "n")},
             "partitioned": bool(info.get("props", {}).get("partitioned")),
-            "designs": self._designs(),
+            "documents": self._documents(),
         }
         self._ask("PUT", self.side, expected=EXISTS)
         if state["security"]:
@@ -137,21 +169,23 @@ class CouchDb(Simple):
             self._ask("PUT", f"{self.path}/_security", state["security"])
         if isinstance(state["limit"], int):
             self._ask("PUT", f"{self.path}/_revs_limit", state["limit"])
-        present = set(self._design_names())
-        missing = [design for design in state["designs"] if design["_id"] not in present]
+        present = set(self._lasting())
+        missing = [document for document in state["documents"] if document["_id"] not in present]
         for row in self._ask("POST", f"{self.path}/_bulk_docs", {"docs": missing}) if missing else ():
             if row.get("error"):
                 raise self._failed(f"{row['id']} could not be put back: {row['error']}, {row.get('reason', '')}")
         self._ask("DELETE", self.side)
 
-    def _designs(self) -> list[dict[str, t.Any]]:
-        """The design documents with their attachments, without revisions."""
-        documents = [self._ask("GET", f"{self.path}/{name}?attachments=true") for name in self._design_names()]
+    def _documents(self) -> list[dict[str, t.Any]]:
+        """What outlives the database: design documents with their attachments, and the epoch; without revisions."""
+        documents = [self._ask("GET", f"{self.path}/{name}?attachments=true") for name in self._lasting()]
         return [{key: value for key, value in document.items() if key != "_rev"} for document in documents]
 
-    def _design_names(self) -> list[str]:
+    def _lasting(self) -> list[str]:
+        """The names of these documents."""
         span = urllib.parse.urlencode({"startkey": '"_design/"', "endkey": '"_design0"'})
-        return [row["id"] for row in self._ask("GET", f"{self.path}/_all_docs?{span}")["rows"]]
+        names = [row["id"] for row in self._ask("GET", f"{self.path}/_all_docs?{span}")["rows"]]
+        return names + ([EPOCH] if self._ask("GET", f"{self.path}/{EPOCH}", missing=True) else [])
 
     # -- HTTP
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from typing import Any
@@ -134,6 +135,28 @@ def test_age_and_ids_select(database: Database) -> None:
     assert database.purge(older_than="1h")["purged"] == 2
     assert database.purge(keep_ids=["admin"], dedicated=True)["purged"] == 1
     assert database.ids() == {"admin", "_design/sessions"}
+
+
+def test_the_epoch_of_the_own_handler_is_raised_and_who_is_kept_is_taken_along(database: Database) -> None:
+    database.ask("PUT", "/lamp-epoch", {"epoch": 70, "first": 70})
+    own = {"type": "session", "epoch": 70, "createdAt": 1, "expiresAt": 2, "data": "eA=="}
+    names = {name: f"session-{hashlib.sha256(name.encode()).hexdigest()}" for name in ("alice", "bob")}
+    for name in names.values():
+        database.ask("PUT", f"/{name}", own)
+    assert database.purge(older_than="1h", check=True).get("epoch") is None
+    plan = database.purge(keep_ids=["alice"], check=True)
+    assert database.ask("GET", "/lamp-epoch")["epoch"] == 70
+    done = database.purge(keep_ids=["alice"])
+    assert (plan["epoch"], done["epoch"], done["purged"], done["after"]) == (71, 71, 1, 1)
+    assert database.ask("GET", f"/{names['alice']}")["epoch"] == 71
+    for dedicated, epoch in ((False, 72), (True, 73)):
+        assert database.purge(dedicated=dedicated)["epoch"] == epoch
+        stored = database.ask("GET", "/lamp-epoch")
+        assert (stored["epoch"], stored["first"]) == (epoch, 70)
+        assert database.ids() == {"_design/sessions", "lamp-epoch"}
+        database.fill("written-back")
+    assert database.purge(dedicated=True)["purged"] == 1
+    database.assert_intact()
 
 
 def test_a_document_that_is_written_meanwhile_is_found_by_the_next_pass(

@@ -11,13 +11,20 @@ from typing import Any
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import addresses
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.memcached_client import (
+    HEADER,
+    REQUEST,
+    Binary,
+)
 
 from tests.support.modules import run_module
-from tests.support.purge import purge
+from tests.support.purge import DEFAULTS, purge
 from tests.support.servers.base import free_port
-from tests.support.servers.memcached import MemcachedServer, TlsMemcachedServer
+from tests.support.servers.memcached import MemcachedServer, SaslMemcachedServer, TlsMemcachedServer
 
 PHP = "memc.sess.key."
+GET, SET, NOT_FOUND = 0x00, 0x01, 1  # of the binary protocol
 COUNTS = ("changed", "before", "purged", "after", "diff")
 
 
@@ -128,7 +135,20 @@ def test_a_server_that_does_not_list_is_an_error() -> None:
         assert left(closed, f"{PHP}a") == {f"{PHP}a"}
 
 
-def test_sasl_takes_a_dedicated_server() -> None:
-    login = {"login_user": "shop", "login_password": "secret"}
-    result = run_module("session_purge", {"store": "memcached", "sasl": True, **login})
-    assert result["error_code"] == "session_purge_sasl_lists_nothing"
+def test_a_server_with_sasl_is_flushed_for_it_lists_nothing() -> None:
+    login = {"login_user": "shop", "login_password": "shop-secret", "sasl": True}
+    with SaslMemcachedServer() as locked:
+        arguments = {"store": "memcached", "servers": [locked.address], **login}
+        assert run_module("session_purge", arguments)["error_code"] == "session_purge_sasl_lists_nothing"
+        store = Binary(addresses.parse([locked.address], 0)[0], {**DEFAULTS, **login})
+        store.socket.sendall(HEADER.pack(REQUEST, SET, 3, 8, 0, 0, 20, 0, 0) + bytes(8) + b"anyuser|i:1;")
+        assert store._answer()[0] == 0
+        assert store.ask(GET, b"any")[2].endswith(b"user|i:1;")
+        assert run(locked, **login, dedicated=True, check=True)["purged"] == 1
+        assert run(locked, **login, dedicated=True)["after"] == 0
+        assert store.ask(GET, b"any")[0] == NOT_FOUND
+        wrong = run_module("session_purge", {**arguments, "login_password": "wrong-secret", "dedicated": True})
+        assert wrong["error_code"] == "session_purge_denied"
+        with pytest.raises(LampError) as raised:
+            run(locked)
+        assert raised.value.code == "session_purge_failed"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.session_store.conftest import Site, Start
+from tests.support.modules import run_module
 from tests.support.servers.couchdb import CouchDb
 from tests.support.servers.mariadb import MariaDB
 
@@ -127,6 +128,30 @@ def test_no_request_in_flight_survives_a_purge(
     purge(handler)
     shop.present(held()["id"])
     assert shop.session() == []
+
+
+@pytest.mark.parametrize("dedicated", [False, True])
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_the_module_session_purge_ends_them_all(
+    site: Start, handler: str, dedicated: bool, request: pytest.FixtureRequest
+) -> None:
+    shop = site(handler)
+    shop.get(**{"set[user]": "demo"})
+    held = shop.during(**{"set[a]": "1"})
+    if handler == "couchdb":
+        server: CouchDb = request.getfixturevalue("couchdb")
+        options = {"store": "couchdb", "url": server.url, "login_db": "phpsessid", "dedicated": dedicated}
+    else:
+        mariadb: MariaDB = request.getfixturevalue("mariadb")
+        database: str = request.getfixturevalue("database")
+        options = {"store": "mysql", **mariadb.login, "login_db": database, "dedicated": dedicated}
+    purged = run_module("session_purge", options)
+    assert not purged.get("failed"), purged
+    assert purged["after"] == 0
+    held()
+    assert shop.session(count="1") == {"count": 1}
+    assert shop.session(count="1") == {"count": 2}, "new sessions are kept"
+    assert shop.errors == ""
 
 
 def check_locks(shop: Site) -> None:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import pwd
+import socket
+import subprocess
 from pathlib import Path
 
 import pymemcache
@@ -48,6 +50,22 @@ class MemcachedServer(Server):
     def address(self) -> str:
         """Its address, as users write it."""
         return f"127.0.0.1:{self.port}"
+
+
+class SaslMemcachedServer(MemcachedServer):
+    """One that takes the user ``shop`` with the password ``shop-secret`` by SASL alone."""
+
+    def prepare(self) -> None:
+        users = self.folder / "users.db"
+        (self.folder / "memcached.conf").write_text(f"mech_list: plain\nsasldb_path: {users}\n")
+        subprocess.run(
+            ["saslpasswd2", "-p", "-c", "-a", "memcached", "-u", socket.gethostname(), "-f", str(users), "shop"],
+            input="shop-secret", text=True, check=True,
+        )  # fmt: skip
+        users.chmod(0o644)
+
+    def command(self) -> list[str]:
+        return ["env", f"SASL_CONF_PATH={self.folder}", *super().command(), "-S"]
 
 
 class TlsMemcachedServer(MemcachedServer):

@@ -9,7 +9,6 @@ The packages are unpacked under .cache and run in place by the dynamic loader th
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import shutil
 import subprocess
 import uuid
@@ -19,6 +18,7 @@ from typing import Self
 
 import pymysql
 
+from tests.support.debian import unpacked
 from tests.support.servers.base import free_port, wait_until
 from tests.support.servers.sql import SqlServer
 
@@ -39,61 +39,10 @@ SMALL = (
 )  # fmt: skip
 
 
-class MissingServerError(RuntimeError):
-    """This machine cannot have MySQL; tests fail with it, they are not skipped."""
-
-
-def mirror() -> str:
-    """The machine's own Debian mirror."""
-    listed = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI) $(COMPONENT)", "Created-By: Packages"],
-        capture_output=True, text=True, check=True,
-    ).stdout.split("\n")  # fmt: skip
-    found = [line.split()[1] for line in listed if line.startswith("Debian ") and "security" not in line]
-    if not found:
-        raise MissingServerError("MySQL 9 comes from Debian's unstable suite, and apt's sources here name no mirror.")
-    return found[0]
-
-
 @cache
 def root() -> Path:
     """The folder of the unpacked packages (its ``usr``), made at the first call on a machine."""
-    recipe = hashlib.sha256(repr((PACKAGES, KEPT)).encode()).hexdigest()[:12]
-    folder = CACHE / recipe
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
-        if not folder.exists():
-            unpack(folder)
-    return folder
-
-
-def unpack(folder: Path) -> None:
-    """Fetch and unpack the packages, and keep what a server needs."""
-    whole = CACHE / "whole"
-    shutil.rmtree(whole, ignore_errors=True)
-    command = [
-        "mmdebstrap", "--quiet", "--variant=extract", "--format=directory",
-        '--aptopt=Acquire::Check-Valid-Until "false"', '--aptopt=Acquire::Languages "none"',
-        '--aptopt=APT::Install-Recommends "false"', f"--include={','.join(PACKAGES)}",
-        "unstable", str(whole), f"deb {mirror()} unstable main",
-    ]  # fmt: skip
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
-    except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", "") or error
-        raise MissingServerError(
-            f"MySQL 9 could not be had from Debian's unstable suite (mmdebstrap is needed, and a mirror): {said}"
-        ) from error
-    part = CACHE / "part"
-    shutil.rmtree(part, ignore_errors=True)
-    for pattern in KEPT:
-        for path in (whole / "usr").glob(pattern):
-            target = part / path.relative_to(whole / "usr")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(path, target)
-    shutil.rmtree(whole)
-    part.rename(folder)
+    return unpacked(CACHE, "unstable", PACKAGES, KEPT)
 
 
 def program(name: str) -> list[str]:

@@ -67,7 +67,7 @@ final class MysqlConnection
     {
         for ($try = 1; ; ++$try) {
             $pdo = $this->pdo ??= $this->connect();
-            if ($this->readOnly && !str_starts_with($sql, 'SELECT')) {
+            if ($this->readOnly && preg_match('/^(INSERT|UPDATE|DELETE)/', $sql)) {
                 $this->pdo = null;
                 $pdo = $this->pdo = $this->connect();
                 if ($this->readOnly) {

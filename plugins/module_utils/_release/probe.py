@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small script in every release that tells this host, and nobody else, which release PHP really runs.
+
+PHP may go on with the old release after the switch: it remembers where `current` led to (the realpath cache, 120 s, for
+each process), and the opcode cache remembers what it found under a path. A reload ends both. None is needed where the
+web server resolves the link itself, or PHP is told to remember neither: then each request finds the release anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import typing as t
+
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+
+NAME = "lamp-release.php"
+PATIENCE_SECONDS = 10.0
+ASKED_SECONDS = 5.0
+FULL = 0.75  # of the opcode cache: releases that are gone stay in it until a reload
+
+SCRIPT = """<?php
+// Tells this host which release it runs: lamp.cluster asks it after the switch. For all others it does not exist.
+$asker = $_SERVER['REMOTE_ADDR'] ?? '';
+if (!in_array($asker, ['127.0.0.1', '::1', $_SERVER['SERVER_ADDR'] ?? '::1'], true)) {
+    http_response_code(404);
+    exit;
+}
+$cached = function_exists('opcache_get_status') && filter_var(ini_get('opcache.enable'), FILTER_VALIDATE_BOOLEAN);
+$status = $cached ? @opcache_get_status(false) : [];
+$memory = $status['memory_usage'] ?? ['used_memory' => 0, 'free_memory' => 1];
+$keys = $status['opcache_statistics'] ?? ['num_cached_keys' => 0, 'max_cached_keys' => 1];
+header('Content-Type: application/json');
+header('Cache-Control: no-store');
+echo json_encode([
+    'file' => __FILE__,
+    'resolved' => ($_SERVER['SCRIPT_FILENAME'] ?? '') === __FILE__,
+    'remembers' => (int) ini_get('realpath_cache_size') > 0
+        || ($cached && !filter_var(ini_get('opcache.revalidate_path'), FILTER_VALIDATE_BOOLEAN)),
+    'used' => $status === false ? 1 : max(
+        $memory['used_memory'] / ($memory['used_memory'] + $memory['free_memory']),
+        $keys['num_cached_keys'] / $keys['max_cached_keys']
+    ),
+]);
+"""
+
+
+class Probe:
+    """The script, asked through the web server of this host."""
+
+    def __init__(self, folder: str, url: str, address: str | None, bypass_token: str | None) -> None:
+        """``folder`` is what the site serves, as a path in the release; ``url`` is the site's."""
+        self.path = f"{folder}/{NAME}".lstrip("/")
+        self.url = url.rstrip("/")
+        self.address = address
+        self.bypass_token = bypass_token
+        self.said = ""
+
+    def ask(self) -> dict[str, t.Any]:
+        """What the script answers; nothing when it does not, and ``said`` is what came instead."""
+        # Only a switch needs it, and TLS takes long to load.
+        from ansible_collections.lamp.cluster.plugins.module_utils import _smoke_test  # noqa: PLC0415
+
+        here = _smoke_test.local_address(self.url)
+        _smoke_test.check({"address": self.address, "bypass_token": self.bypass_token, "tests": []})
+        try:
+            answer = _smoke_test.fetch(
+                self.address or here,
+                f"{self.url}/{NAME}",
+                {"X-Lamp-Bypass": self.bypass_token} if self.bypass_token else {},
+                verify=False,
+                timeout=ASKED_SECONDS,
+            )
+        except OSError as error:
+            self.said = str(error)
+            return {}
+        self.said = f"status {answer.status}: {answer.body[:80]}"
+        try:
+            found = json.loads(answer.body)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) and "file" in found else {}
+
+    def needs_no_reload(self) -> bool:
+        """Whether a switch shows at once, by what the live release says."""
+        found = self.ask()
+        return bool(found and (found["resolved"] or not found["remembers"]) and found["used"] < FULL)
+
+    def serves(self, release: str) -> bool:
+        """Whether PHP runs the release in the folder ``release``."""
+        return bool(self.ask().get("file") == os.path.realpath(os.path.join(release, self.path)))
+
+    def prove(self, release: str) -> None:
+        """Return once it does. :raises LampError: ``release_not_proven``"""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self.serves(release):
+            if time.monotonic() > deadline:
+                raise LampError(
+                    "release_not_proven",
+                    f"{self.url}/{NAME} on this host does not say that {release} runs, but: {self.said}.",
+                    "See that this folder of `current` is the document root, and that PHP runs scripts there.",
+                )
+            time.sleep(0.05)
