@@ -15,7 +15,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.cache import reduced
+from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.cache import guessed, reduced, remember
 
 INLINE = 512 << 10  # bytes of a package that travel with the module, which saves five trips to the host
 TEMPLATE_KEYS = {"src", "dest", "mode", "owner", "group"}
@@ -24,7 +24,7 @@ Result = t.Dict[str, t.Any]
 
 
 class ActionModule(ActionBase):
-    """One module call where the release is there already, two where it is not, and a transfer if it is big."""
+    """One module call, or two and a transfer: where the host lacks more than this controller could guess."""
 
     TRANSFERS_FILES = True
 
@@ -38,30 +38,40 @@ class ActionModule(ActionBase):
             templates = arguments.pop("templates", None) or []
             if templates and arguments.get("state", "staged") in ("staged", "active"):
                 arguments["rendered"] = json.dumps([self._render(item, arguments, variables) for item in templates])
+            brought = bool(archive and os.path.isfile(str(archive)))
+            if brought and arguments.get("state", "staged") == "staged" and not self._task.check_mode:
+                return self._stage(arguments, str(archive), variables)
             result = self._call(arguments, variables)
-            if result.get("failed") or not result.get("lacking"):
-                return result
-            if not archive or not os.path.isfile(str(archive)):
+            if result.pop("lacking", False) and not brought:
                 raise LampError(
                     "release_no_artifact",
                     f"This host lacks the release {arguments.get('release')}, and "
                     f"{f'{archive} is no file on the controller' if archive else 'no artifact was given'}.",
                     "Build it with lamp.cluster.artifact and give its archive.",
                 )
-            base, known = result.pop("base"), result.pop("known")
-            if self._task.check_mode:
-                del result["lacking"]
-                return result
-            if base:
-                result = self._bring(arguments, reduced(str(archive), known), base, variables)
-            if result.get("lacking"):
-                result = self._bring(arguments, str(archive), "", variables)
-            return result
+            return {key: value for key, value in result.items() if key not in ("base", "known")}
         except LampError as error:
             return {"failed": True, "changed": False, **error.as_result()}
 
     def _call(self, arguments: Result, variables: Result) -> Result:
         return dict(self._execute_module(module_args=arguments, task_vars=variables))
+
+    def _stage(self, arguments: Result, archive: str, variables: Result) -> Result:
+        """Bring what the host lacks: by what it had when this controller was there last, else by what it says."""
+        place = f"{variables.get('inventory_hostname')}:{arguments.get('path')}"
+        result: Result = {"lacking": True}
+        guess = guessed(archive, place)
+        if guess and os.path.getsize(guess[0]) <= INLINE:
+            result = self._bring(arguments, *guess, variables)
+        if result.get("lacking"):
+            result = self._call(arguments, variables)
+        if result.get("lacking") and result["base"]:
+            result = self._bring(arguments, reduced(archive, result["known"]), result["base"], variables)
+        if result.get("lacking"):
+            result = self._bring(arguments, archive, "", variables)
+        if not result.get("failed"):
+            remember(archive, place)
+        return result
 
     def _bring(self, arguments: Result, package: str, base: str, variables: Result) -> Result:
         """Run the module with the package ``package``, which lacks what the host has in its release ``base``."""

@@ -14,6 +14,8 @@ import tempfile
 import time
 import typing as t
 
+from ansible_collections.lamp.cluster.plugins.module_utils import _durable
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release import package
 
 TEMPORARY = ".making-"
@@ -66,6 +68,35 @@ class Cache:
                         shutil.rmtree(item.path, ignore_errors=True)
                     else:
                         os.unlink(item.path)
+
+
+def guessed(archive: str, place: str) -> tuple[str, str] | None:
+    """A package for ``place`` and the release it builds upon: the one that this controller had there last.
+
+    Nothing when that is the same one, or is not known here any more: then the place has to be asked.
+    """
+    cache = Cache(os.path.dirname(archive))
+    try:
+        with open(cache.path(_last(place)), encoding="ascii") as stream:
+            base = stream.read()
+        if os.path.basename(archive) == f"{base}.tar.gz":
+            return None
+        with open(cache.path(f"{base}.tar.gz"), "rb") as content:
+            known = package.contents(package.Reader(content).manifest)
+    except (OSError, ValueError, LampError):
+        return None
+    return reduced(archive, known), base
+
+
+def remember(archive: str, place: str) -> None:
+    """Note that ``place`` has the release of ``archive`` now."""
+    path = Cache(os.path.dirname(archive)).path(_last(place))
+    with contextlib.suppress(OSError):  # it is only for speed
+        _durable.write(path, os.path.basename(archive).partition(".")[0])
+
+
+def _last(place: str) -> str:
+    return f"last-{hashlib.sha256(place.encode()).hexdigest()[:16]}"
 
 
 def reduced(archive: str, known: str) -> str:

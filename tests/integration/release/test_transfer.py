@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,23 @@ def test_only_contents_that_the_live_release_lacks_are_sent(source: Path, live: 
     given = built(source)
     sent = release(live, "staged", **given)["sent_bytes"]
     assert PART < sent < 1.5 * PART
+    assert_is(live, given["release"], source)
+
+
+def test_another_controller_sends_no_more(source: Path, live: Path, tmp_path: Path) -> None:
+    (source / "lib" / "2.php").write_bytes(os.urandom(PART))
+    for note in (tmp_path / "cache").glob("last-*"):
+        note.unlink()
+    given = built(source)
+    assert PART < release(live, "staged", **given)["sent_bytes"] < 1.5 * PART
+    assert_is(live, given["release"], source)
+
+
+def test_a_host_that_is_not_as_it_was_left_is_asked(source: Path, live: Path, tmp_path: Path) -> None:
+    shutil.rmtree(live)
+    (source / "lib" / "2.php").write_bytes(os.urandom(PART))
+    given = built(source)
+    assert release(live, "staged", **given)["sent_bytes"] > 10 * PART
     assert_is(live, given["release"], source)
 
 
