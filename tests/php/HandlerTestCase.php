@@ -223,7 +223,7 @@ abstract class HandlerTestCase extends TestCase
         self::assertTrue($handler->close());
         self::assertStringContainsString('lamp.cluster: could not read a session', $this->errors());
         self::assertStringNotContainsString('could not write', $this->errors());
-        self::assertStringNotContainsString(getenv('LAMP_MYSQL_PASSWORD') ?: '-', $this->errors());
+        self::assertStringNotContainsString(getenv('LAMP_MYSQL_PASSWORD') ?: 'no password', $this->errors());
     }
 
     public function testSixteenMebibytes(): void

@@ -1,45 +1,62 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tests of tests/php, against a MariaDB and a server of CouchDB's protocol."""
+"""The tests of tests/php, against MariaDB, MySQL and a server of CouchDB's protocol."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.support.modules import ROOT
 from tests.support.servers.couchdb import CouchDb
-from tests.support.servers.mariadb import MariaDB
 from tests.support.servers.session_store import create_tables
+from tests.support.servers.sql import SqlServer
 
 FOLDER = ROOT / "tests" / "php"
 SUITES = sorted(path.name for path in FOLDER.glob("*Test.php"))
+ON_MYSQL = [name for name in SUITES if name.startswith("Mysql")]
 
 
-@pytest.fixture(scope="module")
-def large_packets(mariadb: MariaDB) -> Iterator[None]:
-    before = mariadb.query("SELECT @@GLOBAL.max_allowed_packet")[0][0]
-    mariadb.query("SET GLOBAL max_allowed_packet = 67108864")
-    yield
-    mariadb.query(f"SET GLOBAL max_allowed_packet = {before}")
-
-
-@pytest.mark.usefixtures("large_packets")
-@pytest.mark.parametrize("suite", SUITES)
-def test_phpunit(suite: str, mariadb: MariaDB, database: str, couchdb: CouchDb, tmp_path: Path) -> None:
-    create_tables(mariadb, database)
+def phpunit(suite: str, folder: Path, **environment: str) -> None:
+    """Run the tests of one class; any message of PHP is a failure."""
     done = subprocess.run(
         ["phpunit", "--stderr", "--configuration", str(FOLDER / "phpunit.xml"), str(FOLDER / suite)],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={
-            **os.environ, "LAMP_MYSQL_PORT": str(mariadb.port), "LAMP_MYSQL_PASSWORD": mariadb.password,
-            "LAMP_MYSQL_DATABASE": database, "LAMP_COUCHDB_PORT": str(couchdb.port), "TMPDIR": str(tmp_path),
-        },
+        cwd=folder, capture_output=True, text=True, check=False,
+        env={**os.environ, "TMPDIR": str(folder), **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\nOK (" in done.stderr, done.stderr
+
+
+@contextmanager
+def tables(server: SqlServer) -> Iterator[dict[str, str]]:
+    """A database with the tables, which takes 16 MiB in one piece."""
+    name = f"test_{secrets.token_hex(4)}"
+    before = server.query("SELECT @@GLOBAL.max_allowed_packet")[0][0]
+    server.query("SET GLOBAL max_allowed_packet = 67108864")
+    server.query(f"CREATE DATABASE {name}")
+    create_tables(server, name)
+    yield {
+        "LAMP_MYSQL_PORT": str(server.port), "LAMP_MYSQL_PASSWORD": server.password, "LAMP_MYSQL_DATABASE": name,
+    }  # fmt: skip
+    server.query(f"DROP DATABASE {name}")
+    server.query(f"SET GLOBAL max_allowed_packet = {before}")
+
+
+@pytest.mark.parametrize("suite", ON_MYSQL)
+@pytest.mark.parametrize("kind", ["mariadb", "mysql"])
+def test_the_mysql_handlers(suite: str, kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    with tables(request.getfixturevalue(kind)) as environment:
+        phpunit(suite, tmp_path, **environment)
+
+
+@pytest.mark.parametrize("suite", [name for name in SUITES if name not in ON_MYSQL])
+def test_the_others(suite: str, couchdb: CouchDb, tmp_path: Path) -> None:
+    phpunit(suite, tmp_path, LAMP_COUCHDB_PORT=str(couchdb.port))
