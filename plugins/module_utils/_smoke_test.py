@@ -5,45 +5,26 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import ssl
 import time
 import typing as t
-from urllib.parse import urlsplit
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._http import ADDRESS, IN_A_REQUEST, Answer, fetch, is_address
 
 TOKEN = re.compile(r"[A-Za-z0-9]{20,128}")
-ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
-IN_A_REQUEST = re.compile(r"[!-~]+")  # what may stand in the line of a request as it is: no blank, no line end
-BODY_LIMIT = 4 * 1024 * 1024  # bytes; a page to test is smaller
-
-
-class Answer:
-    """What one request got: ``status``, ``headers`` (lower-cased names), ``body``."""
-
-    def __init__(self, status: int, headers: dict[str, str], body: str) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
 
 
 def local_address(base_url: str) -> str:
-    """This host's own address for ``base_url``: its port on the loopback interface."""
-    parts = urlsplit(base_url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not IN_A_REQUEST.fullmatch(base_url):
+    """This host's own address for ``base_url``; the port is that of ``base_url``."""
+    if not is_address(base_url):
         raise LampError(
             "smoke_test_bad_url",
             f"base_url {base_url!r} is no address of a web site.",
             "Give it as http://name or https://name:port.",
         )
-    return f"127.0.0.1:{port or (443 if parts.scheme == 'https' else 80)}"
+    return "127.0.0.1"
 
 
 def check(params: dict[str, t.Any]) -> None:
@@ -67,35 +48,6 @@ def check(params: dict[str, t.Any]) -> None:
                 f"The path {test['path']!r} cannot be sent.",
                 "Write blanks and letters beyond ASCII percent-encoded, such as /a%20page.",
             )
-
-
-def fetch(address: str, url: str, headers: dict[str, str], *, verify: bool, timeout: float) -> Answer:
-    """GET ``url`` from ``address`` (``host`` or ``host:port``), whatever the name in ``url`` resolves to.
-
-    :raises OSError: when there is no complete answer within ``timeout`` seconds
-    """
-    parts = urlsplit(url)
-    place = urlsplit(f"//{address}")
-    host, port = place.hostname or "127.0.0.1", place.port
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
-        if not verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        connection = http.client.HTTPSConnection(host, port or 443, timeout=timeout, context=context)
-    else:
-        connection = http.client.HTTPConnection(host, port or 80, timeout=timeout)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    try:
-        connection.request("GET", target, headers={"Host": parts.netloc, "Connection": "close", **headers})
-        response = connection.getresponse()
-        body = response.read(BODY_LIMIT).decode("utf-8", "replace")
-        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
-    except http.client.HTTPException as error:
-        raise OSError(f"no HTTP answer ({error!r})") from error
-    finally:
-        connection.close()
 
 
 def look_up(document: t.Any, path: str) -> t.Any:

@@ -30,17 +30,15 @@ options:
     type: path
     required: true
   site:
-    description: The site, as M(lamp.cluster.maintenance) was told.
+    description:
+      - The site, as M(lamp.cluster.maintenance) was told. Its web server is asked as the role
+        P(lamp.cluster.maintenance#role) left word on this host. Empty where the block is on other hosts.
     type: str
     required: true
-  backend:
-    description: The web server that blocks.
-    type: str
-    default: apache
-  conf_dir:
-    description: Where the web server's snippets are.
+  state_dir:
+    description: The folder in which the blocks of all sites are.
     type: path
-    default: /etc/apache2/conf-enabled
+    default: /var/lib/lamp.cluster/maintenance
   deltas:
     description: Folder of the deltas in a release; empty where there are none.
     type: str
@@ -120,8 +118,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import FILE_NAME
 from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import Journal
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.apache import Apache
-from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import Site
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.options import make_blocker
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import ROOT, Site
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
 from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, read_record
@@ -162,11 +160,16 @@ def releases(params: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def block(params: dict[str, t.Any]) -> dict[str, t.Any]:
-    """The block in force. A web server that does not look for it is a problem, not an open site."""
-    if params["backend"] == "apache":
-        Apache(params["site"], 0, params["conf_dir"]).check_installed()
-    state = Site(params["site"]).read()
+    """The block as its file says."""
+    state = Site(params["site"], params["state_dir"]).read() if params["site"] else None
     return {"block": {"owner": state["owner"], "since": state["since"]} if state else {}}
+
+
+def proof(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Nothing, when the web server shows the same. One that does not look for the file is a problem, not open."""
+    if params["site"]:
+        make_blocker({"name": params["site"], "state_dir": params["state_dir"], "proof_timeout": 10}).examine()
+    return {}
 
 
 def status(module: AnsibleModule) -> dict[str, t.Any]:
@@ -176,7 +179,7 @@ def status(module: AnsibleModule) -> dict[str, t.Any]:
         "changed": False, "current": "", "current_whole": False, "previous": "", "releases": [], "block": {},
         "journal": [], "problems": [],
     }  # fmt: skip
-    for part in (releases, block, lambda _params: {"journal": Journal(*journal(params)).entries()[-SHOWN:]}):
+    for part in (releases, block, proof, lambda _params: {"journal": Journal(*journal(params)).entries()[-SHOWN:]}):
         try:
             result.update(part(params))
         except LampError as error:
@@ -197,8 +200,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "path": {"type": "path", "required": True},
             "site": {"type": "str", "required": True},
-            "backend": {"type": "str", "default": "apache"},
-            "conf_dir": {"type": "path", "default": "/etc/apache2/conf-enabled"},
+            "state_dir": {"type": "path", "default": ROOT},
             "deltas": {"type": "str", "default": ""},
             "journal_path": {"type": "path", "default": "/var/lib/lamp.cluster/deploys"},
         }

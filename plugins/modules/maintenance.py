@@ -13,21 +13,14 @@ description:
     block is taken away. No reload of the web server is needed, and the block survives a reboot.
   - V(enabled) succeeds only when this very host was seen blocked; then it waits for the requests that were running.
   - V(disabled) succeeds only when this host was seen to answer without the block.
-  - The role P(lamp.cluster.maintenance#role) prepares the web server for it once.
+  - The role P(lamp.cluster.maintenance#role) prepares the web server for it once. A web server that does not answer by
+    the rules of that role, or rules that were edited, are an error before anything is changed.
 author: The lamp.cluster developers (@lamp-cluster)
 extends_documentation_fragment:
   - lamp.cluster.attributes
   - lamp.cluster.attributes.actiongroup
+  - lamp.cluster.maintenance
 options:
-  name:
-    description: The site, as the role was told.
-    type: str
-    required: true
-  backend:
-    description: The web server that blocks.
-    type: str
-    choices: [apache]
-    default: apache
   state:
     description: Whether the site is to be blocked.
     type: str
@@ -60,18 +53,6 @@ options:
     type: str
     choices: [continue, fail]
     default: continue
-  probe_url:
-    description: The address whose answer proves the block. Its host name is sent, but the request goes to this host.
-    type: str
-    default: http://localhost/
-  status_port:
-    description: Port on the loopback interface where Apache tells its running requests.
-    type: int
-    default: 8404
-  conf_dir:
-    description: Where the web server's snippets are.
-    type: path
-    default: /etc/apache2/conf-enabled
 """
 
 EXAMPLES = r"""
@@ -81,6 +62,15 @@ EXAMPLES = r"""
     state: enabled
     page_message: We move to a larger house. Back at six.
     probe_url: http://shop.example.com/
+
+- name: Block it on the load balancer
+  lamp.cluster.maintenance:
+    name: shop
+    backend: haproxy
+    haproxy_backends: [web]
+    state: enabled
+    probe_url: http://shop.example.com/
+  delegate_to: lb1
 
 - name: Open it again
   lamp.cluster.maintenance:
@@ -140,9 +130,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.apache import Apache
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.blocker import Blocker
-from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import Site, State
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.options import SITE_ARGUMENTS, make_blocker
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import State
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
 
 
@@ -162,7 +152,7 @@ def enable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
     before = blocker.site.read()
     after = blocker.wanted(params["page_message"], params["retry_after"], params["bypass_token"] or "", params["owner"])
     result: dict[str, t.Any] = {
-        "changed": before != after,
+        "changed": before != after or not blocker.backend.shows(after),
         "owner": after["owner"],
         "previous_owner": before["owner"] if before else "",
         "blocked_since": after["since"],
@@ -173,8 +163,8 @@ def enable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
     if result["changed"]:
         blocker.enable(after)
     else:
-        blocker.prove_blocked(after["nonce"])
-    result.update(blocker.drain(after["since"], params["drain_timeout"]))
+        blocker.prove_blocked(after)
+    result.update(blocker.drain(params["drain_timeout"]))
     if not result["drained"] and params["on_drain_timeout"] == "fail":
         raise LampError(
             "maintenance_not_drained",
@@ -189,7 +179,7 @@ def disable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
     """Open the site."""
     before = blocker.site.read()
     result: dict[str, t.Any] = {
-        "changed": before is not None,
+        "changed": before is not None or blocker.backend.lingers(),
         "owner": "",
         "previous_owner": before["owner"] if before else "",
         "marker_seen": False,
@@ -199,9 +189,9 @@ def disable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
         result["blocked_since"] = before["since"]
     if module.check_mode:
         return result
-    if before:
-        blocker.site.remove()
-    blocker.prove_open()
+    if result["changed"]:
+        blocker.disable()
+    blocker.prove_open(before)
     if before:
         result["blocked_seconds"] = round(time.time() - before["since"], 3)
     return result
@@ -209,19 +199,15 @@ def disable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
 
 def maintain(module: AnsibleModule) -> dict[str, t.Any]:
     """Do what O(state) says."""
-    params = module.params
-    backend = Apache(params["name"], params["status_port"], params["conf_dir"])
-    backend.check_installed()
-    blocker = Blocker(Site(params["name"]), backend, params["probe_url"])
-    action = enable if params["state"] == "enabled" else disable
-    return {"state": params["state"], **action(module, blocker)}
+    blocker = make_blocker(module.params)
+    blocker.check_rules()
+    action = enable if module.params["state"] == "enabled" else disable
+    return {"state": module.params["state"], **action(module, blocker)}
 
 
 def main() -> None:
-    spec = ArgumentSpec(
+    spec = SITE_ARGUMENTS + ArgumentSpec(
         {
-            "name": {"type": "str", "required": True},
-            "backend": {"type": "str", "choices": ["apache"], "default": "apache"},
             "state": {"type": "str", "choices": ["enabled", "disabled"], "default": "enabled"},
             "page_message": {"type": "str", "default": "The site is being updated. Thank you for your patience."},
             "retry_after": {"type": "int", "default": 120},
@@ -229,9 +215,6 @@ def main() -> None:
             "owner": {"type": "str", "default": "operator"},
             "drain_timeout": {"type": "float", "default": 30},
             "on_drain_timeout": {"type": "str", "choices": ["continue", "fail"], "default": "continue"},
-            "probe_url": {"type": "str", "default": "http://localhost/"},
-            "status_port": {"type": "int", "default": 8404},
-            "conf_dir": {"type": "path", "default": "/etc/apache2/conf-enabled"},
         }
     )
     run(spec.create_module(), maintain)

@@ -42,7 +42,7 @@ def shop(cluster: Cluster) -> Cluster:
     return cluster
 
 
-@pytest.fixture()
+@pytest.fixture(scope="class")
 def blocked(shop: Cluster) -> Iterator[dict[str, Any]]:
     """The site, blocked on web1 with a token."""
     yield maintenance(shop, "enabled", bypass_token=TOKEN, page_message="Back <soon>", retry_after=77)
@@ -66,62 +66,71 @@ def test_the_plan_is_what_the_run_does_and_a_second_run_does_nothing(shop: Clust
     assert curl(PAGE)[0] == 200
 
 
-@pytest.mark.parametrize(
-    "request_options",
-    [
-        (),
-        ("-X", "POST", "-d", "a=b"),
-        ("-I",),
-        ("-H", "Range: bytes=0-10"),
-        ("-H", "If-None-Match: *"),
-        ("-H", "If-Modified-Since: Sat, 01 Jan 2050 00:00:00 GMT"),
-        ("-H", "X-Lamp-Bypass: abcdefghij0123456789abcdefghiX"),
-        ("-H", "X-Lamp-Bypass: ../../../../../../etc/passwd"),
-        ("-b", "lamp_bypass=nonsense"),
-    ],
-)
-@pytest.mark.parametrize("path", ["/", "/style.css", "/nowhere", "/.lamp-maintenance/shop/nonce"])
 @pytest.mark.usefixtures("blocked")
-def test_every_request_is_blocked(request_options: tuple[str, ...], path: str) -> None:
-    status, headers, _body = curl(*request_options, PAGE + path)
-    assert status == 503
-    assert (headers["retry-after"], headers["cache-control"]) == ("77", "no-store")
-    assert headers["x-lamp-maintenance"]
+class TestBlocked:
+    """One block for all that can be asked while it is in force."""
 
-
-@pytest.mark.usefixtures("blocked")
-def test_people_and_programs_get_their_own_answer() -> None:
-    _status, headers, body = curl(PAGE)
-    assert headers["content-type"].startswith("text/html")
-    assert "Back &lt;soon&gt;" in body
-    _status, headers, body = curl("-H", "Accept: application/json", PAGE)
-    assert headers["content-type"] == "application/json"
-    assert json.loads(body) == {"error": "maintenance", "message": "Back <soon>", "retry_after": 77}
-
-
-@pytest.mark.usefixtures("blocked")
-def test_the_health_path_and_who_knows_the_token_get_through() -> None:
-    assert curl(f"{PAGE}/health.php")[0] == 200
-    assert curl("-H", f"X-Lamp-Bypass: {TOKEN}", PAGE)[0] == 200
-    status, headers, _body = curl(f"{PAGE}/.lamp-bypass/{TOKEN}")
-    assert status == 302
-    assert f"lamp_bypass={TOKEN}" in headers["set-cookie"]
-    assert curl("-b", f"lamp_bypass={TOKEN}", PAGE)[0] == 200
-
-
-def test_the_token_ends_with_the_block_and_cannot_be_listed(shop: Cluster, blocked: dict[str, Any]) -> None:
-    assert TOKEN not in json.dumps(blocked)
-    listing = shop.ssh(
-        WEB1, "su -s /bin/sh www-data -c 'ls /var/lib/lamp.cluster/maintenance/shop/bypass' 2>&1 || true"
+    @pytest.mark.parametrize(
+        "request_options",
+        [
+            (),
+            ("-X", "POST", "-d", "a=b"),
+            ("-I",),
+            ("-H", "Range: bytes=0-10"),
+            ("-H", "If-None-Match: *"),
+            ("-H", "If-Modified-Since: Sat, 01 Jan 2050 00:00:00 GMT"),
+            ("-H", "X-Lamp-Bypass: abcdefghij0123456789abcdefghiX"),
+            ("-H", "X-Lamp-Bypass: ../../../../../../etc/passwd"),
+            ("-b", "lamp_bypass=nonsense"),
+        ],
     )
-    assert TOKEN not in listing
-    maintenance(shop, "disabled")
-    maintenance(shop, "enabled")
-    assert curl("-H", f"X-Lamp-Bypass: {TOKEN}", PAGE)[0] == 503
+    @pytest.mark.parametrize("path", ["/", "/style.css", "/nowhere", "/.lamp-maintenance/shop/nonce"])
+    def test_every_request_is_blocked(self, request_options: tuple[str, ...], path: str) -> None:
+        status, headers, _body = curl(*request_options, PAGE + path)
+        assert status == 503
+        assert (headers["retry-after"], headers["cache-control"]) == ("77", "no-store")
+        assert headers["x-lamp-maintenance"]
+
+    def test_people_and_programs_get_their_own_answer(self) -> None:
+        _status, headers, body = curl(PAGE)
+        assert headers["content-type"].startswith("text/html")
+        assert "Back &lt;soon&gt;" in body
+        _status, headers, body = curl("-H", "Accept: application/json", PAGE)
+        assert headers["content-type"] == "application/json"
+        assert json.loads(body) == {"error": "maintenance", "message": "Back <soon>", "retry_after": 77}
+
+    def test_the_health_path_and_who_knows_the_token_get_through(self) -> None:
+        assert curl(f"{PAGE}/health.php")[0] == 200
+        assert curl("-H", f"X-Lamp-Bypass: {TOKEN}", PAGE)[0] == 200
+        status, headers, _body = curl(f"{PAGE}/.lamp-bypass/{TOKEN}")
+        assert status == 302
+        assert f"lamp_bypass={TOKEN}" in headers["set-cookie"]
+        assert curl("-b", f"lamp_bypass={TOKEN}", PAGE)[0] == 200
+
+    def test_the_block_survives_a_reboot(self, shop: Cluster, blocked: dict[str, Any]) -> None:
+        assert blocked["changed"]
+        shop.bed("power-off", "web1")
+        shop.bed("power-on", "web1")
+        wait_until(
+            lambda: subprocess.run(["curl", "-s", PAGE], capture_output=True, check=False).returncode == 0, "Apache"
+        )
+        status, headers, _body = curl(PAGE)
+        assert (status, headers["retry-after"]) == (503, "77")
+        wait_until(lambda: listens(22, WEB1), "sshd")
+
+    def test_the_token_ends_with_the_block_and_cannot_be_listed(self, shop: Cluster, blocked: dict[str, Any]) -> None:
+        assert TOKEN not in json.dumps(blocked)
+        listing = shop.ssh(
+            WEB1, "su -s /bin/sh www-data -c 'ls /var/lib/lamp.cluster/maintenance/shop/bypass' 2>&1 || true"
+        )
+        assert TOKEN not in listing
+        maintenance(shop, "disabled")
+        maintenance(shop, "enabled")
+        assert curl("-H", f"X-Lamp-Bypass: {TOKEN}", PAGE)[0] == 503
 
 
 def test_enable_waits_for_the_request_that_runs(shop: Cluster) -> None:
-    shop.ssh(WEB1, "echo '<?php sleep(3); echo \"done\";' > /var/www/shop/current/public/slow.php")
+    shop.ssh(WEB1, "echo '<?php sleep(2); echo \"done\";' > /var/www/shop/current/public/slow.php")
     slow = subprocess.Popen(["curl", "-s", f"{PAGE}/slow.php"], stdout=subprocess.PIPE)
     running = "until curl -s 'http://127.0.0.1:8404/server-status' | grep -q slow.php; do :; done"
     shop.ssh(WEB1, running)
@@ -135,22 +144,11 @@ def test_enable_waits_for_the_request_that_runs(shop: Cluster) -> None:
 def test_a_block_that_has_no_effect_is_an_error_and_is_taken_back(shop: Cluster) -> None:
     rules = "/etc/apache2/shop.d/lamp-maintenance-shop.conf"
     shop.ssh(WEB1, f"mv {rules} {rules}.off && systemctl reload apache2")
-    result = maintenance(shop, "enabled")
-    assert result["error_code"] == "maintenance_not_proven"
-    assert shop.ssh(WEB1, "ls /var/lib/lamp.cluster/maintenance/shop").split() == [
-        "html",
-        "json",
-        "nonce",
-        "retry-after",
-    ]
+    result = maintenance(shop, "enabled", proof_timeout=1)
+    assert result["error_code"] == "maintenance_not_installed"
+    shop.ssh(WEB1, f"cp -p {rules}.off {rules}")
+    result = maintenance(shop, "enabled", proof_timeout=1)
+    assert result["error_code"] == "maintenance_not_in_force"
+    assert "enabled" not in shop.ssh(WEB1, "ls /var/lib/lamp.cluster/maintenance/shop").split()
+    assert curl(PAGE)[0] == 200
     shop.ssh(WEB1, f"mv {rules}.off {rules} && systemctl reload apache2")
-
-
-def test_the_block_survives_a_reboot(shop: Cluster, blocked: dict[str, Any]) -> None:
-    assert blocked["changed"]
-    shop.bed("power-off", "web1")
-    shop.bed("power-on", "web1")
-    wait_until(lambda: subprocess.run(["curl", "-s", PAGE], capture_output=True, check=False).returncode == 0, "Apache")
-    status, headers, _body = curl(PAGE)
-    assert (status, headers["retry-after"]) == (503, "77")
-    wait_until(lambda: listens(22, WEB1), "sshd")

@@ -10,34 +10,34 @@ import time
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._maintenance import probe
-from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.page import render
+from ansible_collections.lamp.cluster.plugins.module_utils._http import ADDRESS, Answer, fetch, is_address
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.backend import Backend
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.rules import AGAIN
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import Site, State
 
-PROOF_SECONDS = 10.0  # a web server that has not seen a file after that time will not
-
-
-class Backend(t.Protocol):
-    """What a web server must be able to do."""
-
-    def check_installed(self) -> None:
-        """Raise when requests cannot be blocked."""
-
-    def in_flight(self, elapsed: float) -> int:
-        """Requests that began more than ``elapsed`` seconds ago and are not answered."""
+MARKER = "x-lamp-maintenance"
+RULES_ID = "x-lamp-rules"
 
 
 class Blocker:
-    """The block of one site on this host, proven by requests to ``probe_url``."""
+    """The block of one site on this host, proven by requests for ``probe_url`` to ``probe_address``."""
 
-    def __init__(self, site: Site, backend: Backend, probe_url: str) -> None:
+    def __init__(self, site: Site, backend: Backend, probe_url: str, probe_address: str, patience: float) -> None:
+        if not is_address(probe_url) or not ADDRESS.fullmatch(probe_address):
+            raise LampError(
+                "maintenance_bad_url",
+                f"There is no asking for probe_url {probe_url!r} at probe_address {probe_address!r}.",
+                "Give them as http://name/path and as address, address:port or [IPv6]:port.",
+            )
         self.site = site
         self.backend = backend
         self.probe_url = probe_url
+        self.probe_address = probe_address
+        self.patience = patience
 
     def wanted(self, message: str, retry_after: int, token: str, owner: str) -> State:
         """The state that these options ask for, with the nonce and the time of a block that is in force already."""
-        if retry_after < 0:
+        if not 0 <= retry_after <= 10**9:
             raise LampError("maintenance_bad_retry_after", f"retry_after is {retry_after}.", "Give seconds, 0 or more.")
         if token and not (token.isascii() and token.isalnum() and 20 <= len(token) <= 128):
             raise LampError(
@@ -48,32 +48,72 @@ class Blocker:
         asked = {"owner": owner, "message": message, "retry_after": retry_after, "token": token}
         return {"nonce": secrets.token_hex(16), "since": time.time(), **kept, **asked}
 
+    def check_rules(self) -> None:
+        """Return when this host's web server answers for the site by the rules of the role, as they were written.
+
+        :raises LampError: ``maintenance_not_installed``, ``maintenance_edited``, ``maintenance_not_in_force``
+        """
+        wanted = self.backend.rules.identify()
+        url = f"{'/'.join(self.probe_url.split('/', 3)[:3])}/.lamp-maintenance/{self.site.name}/rules"
+        found = self._ask_until(lambda answer: answer.headers.get(RULES_ID) == wanted, url)
+        if found is not None:
+            raise LampError(
+                "maintenance_not_in_force",
+                f"The web server of this host does not answer by the rules of the block for {self.probe_url}: {found}.",
+                f"Whether the site would be blocked is unknown. Is it reloaded, and does it listen at"
+                f" {self.probe_address}? {AGAIN}",
+            )
+
+    def examine(self) -> State | None:
+        """The state of the site, proven; an open one by the rules that are in force.
+
+        :raises LampError: ``maintenance_unknown_state`` or that of ``check_rules``
+        """
+        self.check_rules()
+        state = self.site.read()
+        if state is None:
+            found = "something of a block is in force" if self.backend.lingers() else None
+        else:
+            found = "what it shows was changed" if not self.backend.shows(state) else self._seen(_is_blocked(state))
+        if found is not None:
+            raise LampError(
+                "maintenance_unknown_state",
+                f"{self.site.flag} says that the site is {'blocked' if state else 'open'}, but {found}.",
+                "Block it or open it by the module: that brings all of it to one state.",
+            )
+        return state
+
     def enable(self, state: State) -> None:
         """Put ``state`` in force and prove it; put back what was there when the proof fails."""
         before = self.site.read()
-        self.site.write(state, render(state["message"], state["retry_after"]))
+        self._put(state)
         try:
-            self.prove_blocked(state["nonce"])
+            self.prove_blocked(state)
         except LampError:
             if before is None:
-                self.site.remove()
+                self.disable()
             else:
-                self.site.write(before, render(before["message"], before["retry_after"]))
+                self._put(before)
             raise
 
-    def prove_blocked(self, nonce: str) -> None:
+    def disable(self) -> None:
+        """Take the block away."""
+        self.site.remove()
+        self.backend.withdraw()
+
+    def prove_blocked(self, state: State) -> None:
         """Return when this host answers with this block's own marker. :raises LampError: ``maintenance_not_proven``"""
-        found = self._ask_until(lambda status, marker: status == 503 and marker == nonce)
+        found = self._seen(_is_blocked(state))
         if found is not None:
             raise LampError(
                 "maintenance_not_proven",
                 f"The block is set, but {self.probe_url} on this host is not blocked ({found}).",
-                "Look whether the web server's configuration still includes the snippet of the role maintenance.",
+                "Is it an address of this site that is not open by health_paths or allow?",
             )
 
-    def prove_open(self) -> None:
-        """Return when this host answers without a marker. :raises LampError: ``maintenance_still_blocked``"""
-        found = self._ask_until(lambda _status, marker: not marker)
+    def prove_open(self, was: State | None) -> None:
+        """Return when this host answers without the marker. :raises LampError: ``maintenance_still_blocked``"""
+        found = self._seen(_is_open(was["nonce"] if was else ""))
         if found is not None:
             raise LampError(
                 "maintenance_still_blocked",
@@ -81,27 +121,43 @@ class Blocker:
                 "Look at the web server's error log on this host.",
             )
 
-    def drain(self, since: float, timeout: float) -> dict[str, t.Any]:
-        """Wait until the requests that began before ``since`` are answered, at most ``timeout`` seconds."""
+    def drain(self, timeout: float) -> dict[str, t.Any]:
+        """Wait until the requests that run now are answered, at most ``timeout`` seconds."""
         started = time.monotonic()
         while True:
-            left = self.backend.in_flight(time.time() - since)
+            left = self.backend.in_flight(time.monotonic() - started)
             waited = time.monotonic() - started
             if not left or waited >= timeout:
                 return {"drained": not left, "in_flight": left, "drain_seconds": round(waited, 3)}
             time.sleep(0.05)
 
-    def _ask_until(self, expected: t.Callable[[int, str], bool]) -> str | None:
+    def _put(self, state: State) -> None:
+        self.backend.publish(state)
+        self.site.write(state)
+
+    def _seen(self, expected: t.Callable[[Answer], bool]) -> str | None:
+        return self._ask_until(expected, self.probe_url)
+
+    def _ask_until(self, expected: t.Callable[[Answer], bool], url: str) -> str | None:
         """None once an answer is as ``expected``; else, in the end, what was found instead."""
-        deadline = time.monotonic() + PROOF_SECONDS
+        deadline = time.monotonic() + self.patience
         while True:
             try:
-                status, marker, _body = probe.get(self.probe_url)
-                if expected(status, marker):
+                answer = fetch(self.probe_address, url)
+                if expected(answer):
                     return None
-                found = f"status {status}, {'a' if marker else 'no'} marker"
+                found = f"status {answer.status}, {'a' if MARKER in answer.headers else 'no'} marker"
             except OSError as error:
                 found = f"no answer: {error}"
             if time.monotonic() > deadline:
                 return found
             time.sleep(0.05)
+
+
+def _is_open(nonce: str) -> t.Callable[[Answer], bool]:
+    # Another marker is another's: an application's, or that of a web server behind this one.
+    return lambda answer: not nonce or answer.headers.get(MARKER) != nonce
+
+
+def _is_blocked(state: State) -> t.Callable[[Answer], bool]:
+    return lambda answer: answer.status == 503 and answer.headers.get(MARKER) == state["nonce"]

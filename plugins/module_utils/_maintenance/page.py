@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import html
 import json
+import re
 
-# Self-contained: no other request would be answered. The script looks whether the site is back and then loads it
-# anew; it never repeats a form that was sent, as location.replace is a GET.
+# Self-contained: no other request would be answered. The script looks whether the site is back and then loads it; it
+# never repeats a form that was sent, as location.replace is a GET. Without scripts the page loads itself anew. HAProxy
+# sends it as one line, hence no comment of the kind that a line's end closes.
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -18,26 +20,36 @@ PAGE = """<!doctype html>
 <meta name="robots" content="noindex">
 <meta name="color-scheme" content="light dark">
 <title>Under maintenance</title>
+<noscript><meta http-equiv="refresh" content="20"></noscript>
 <style>
 :root {{ --ground: #f4f1ea; --paper: #fff; --ink: #23201a; --soft: #5d574b; --accent: #b45f06; }}
 @media (prefers-color-scheme: dark) {{
   :root {{ --ground: #17150f; --paper: #24211a; --ink: #f1ece0; --soft: #bdb4a2; --accent: #ffb84d; }}
 }}
 * {{ box-sizing: border-box; }}
-body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem;
+body {{ margin: 0; min-height: 100vh; min-height: 100svh; display: grid; place-items: center; padding: 1.25rem;
   background: var(--ground); color: var(--ink); font: 1.0625rem/1.6 system-ui, sans-serif; }}
-main {{ max-width: 32rem; width: 100%; background: var(--paper); border-radius: 1rem; padding: 2.5rem 2rem;
-  border-top: .4rem solid var(--accent); box-shadow: 0 .5rem 2rem rgb(0 0 0 / .12); }}
-h1 {{ font-size: 1.6rem; line-height: 1.25; margin: 0 0 .75rem; }}
-p {{ margin: 0 0 1rem; overflow-wrap: anywhere; }}
-p:last-child {{ margin: 0; color: var(--soft); font-size: .95rem; }}
+main {{ max-width: 34rem; width: 100%; background: var(--paper); border-radius: 1rem;
+  padding: 2.5rem clamp(1.5rem, 6vw, 3rem); box-shadow: 0 .5rem 2rem rgb(0 0 0 / .12); }}
+svg {{ display: block; width: 3.5rem; height: 3.5rem; margin: 0 0 1.25rem; color: var(--accent); }}
+h1 {{ font-size: clamp(1.5rem, 6vw, 2rem); line-height: 1.2; margin: 0 0 .75rem; text-wrap: balance; }}
+p {{ margin: 0 0 1.25rem; overflow-wrap: anywhere; }}
+.soft {{ margin: 0; padding-top: 1.25rem; border-top: 1px solid rgb(128 120 104 / .35);
+  color: var(--soft); font-size: .95rem; }}
+.hand {{ transform-origin: 24px 24px; animation: turn 4s linear infinite; }}
+@keyframes turn {{ to {{ transform: rotate(360deg); }} }}
+@media (prefers-reduced-motion: reduce) {{ .hand {{ animation: none; }} }}
+@media (forced-colors: active) {{ main {{ border: 1px solid; }} }}
 </style>
 </head>
 <body>
 <main>
+<svg viewBox="0 0 48 48" fill="none" stroke="currentColor" stroke-width="4" stroke-linecap="round" aria-hidden="true"
+ focusable="false"><circle cx="24" cy="24" r="20"></circle><path d="M24 24l8 5"></path>
+<path class="hand" d="M24 24V11"></path></svg>
 <h1>We will be right back</h1>
 <p>{message}</p>
-<p role="status" id="status">This page comes back by itself when the site does.</p>
+<p class="soft" role="status" id="status">You need not do anything: this page opens the site as soon as it is back.</p>
 </main>
 <script>
 "use strict";
@@ -45,23 +57,28 @@ p:last-child {{ margin: 0; color: var(--soft); font-size: .95rem; }}
   setTimeout(async function () {{
     try {{
       const answer = await fetch(location.href, {{ method: "HEAD", cache: "no-store" }});
-      if (!answer.headers.has("X-Lamp-Maintenance")) {{
+      if (answer.status !== 503 || !answer.headers.has("X-Lamp-Maintenance")) {{
         document.getElementById("status").textContent = "The site is back: loading it now.";
         location.replace(location.href);
         return;
       }}
     }} catch (problem) {{ /* no network: look again */ }}
     watch(Math.min(wait * 1.5, 30000));
-  }}, wait);
+  }}, wait * (0.8 + 0.4 * Math.random()));
 }})(3000);
 </script>
-<noscript><p>Please load this page again in a while.</p></noscript>
 </body>
 </html>
 """
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
 
 def render(message: str, retry_after: int) -> dict[str, str]:
     """The pages by kind: ``html`` and ``json``; ``retry_after`` in seconds."""
+    message = CONTROL.sub("", message)
     document = {"error": "maintenance", "message": message, "retry_after": retry_after}
-    return {"html": PAGE.format(message=html.escape(message)), "json": json.dumps(document) + "\n"}
+    return {
+        "html": PAGE.format(message=html.escape(message.strip()).replace("\n", "<br>")),
+        "json": json.dumps(document) + "\n",
+    }

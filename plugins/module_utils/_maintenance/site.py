@@ -3,16 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The block of a site as it lies on the host: a folder of root's, outside of any release.
 
-The web server looks for ``enabled`` at every request, serves ``html/index.html`` and ``json/index.json`` and sends the
-contents of ``nonce`` and ``retry-after`` as headers. A client that knows the name of a file in ``bypass`` is let
-through: that folder can be entered, but not listed.
+``enabled`` says that the site is blocked, and all that a later run must know. It appears last and goes first.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
 import typing as t
 from pathlib import Path
 
@@ -33,6 +30,7 @@ class Site:
                 f"{name!r} cannot name a site.",
                 "Use letters, digits, dots, dashes and underscores, such as shop.",
             )
+        self.name = name
         self.folder = Path(root) / name
         self.flag = self.folder / "enabled"
 
@@ -50,26 +48,14 @@ class Site:
                 "If the site may be open, remove that file; then run the same command again.",
             ) from error
 
-    def write(self, state: State, pages: dict[str, str]) -> None:
-        """Put ``state`` in force: the flag appears last, when all that it needs is there."""
-        for folder, mode in ((self.folder.parent, 0o755), (self.folder, 0o711), (self.folder / "bypass", 0o711)):
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(mode)
-        for kind, text in pages.items():
-            (self.folder / kind).mkdir(exist_ok=True)
-            (self.folder / kind).chmod(0o755)
-            _durable.write(self.folder / kind / f"index.{kind}", text, 0o644)
-        _durable.write(self.folder / "nonce", state["nonce"], 0o644)
-        _durable.write(self.folder / "retry-after", str(state["retry_after"]), 0o644)
-        for old in (self.folder / "bypass").iterdir():
-            if old.name != state["token"]:
-                old.unlink()
-        if state["token"]:
-            _durable.write(self.folder / "bypass" / state["token"], "", 0o644)
+    def write(self, state: State) -> None:
+        """Say that the site is blocked; what shows it must be in place."""
         _durable.write(self.flag, json.dumps(state), 0o600)
 
     def remove(self) -> None:
-        """End the block: the flag goes first, then what belongs to it."""
-        self.flag.unlink()
+        """Say that it is open."""
+        try:
+            self.flag.unlink()
+        except FileNotFoundError:
+            return
         _durable.sync_folder(self.folder)
-        shutil.rmtree(self.folder / "bypass", ignore_errors=True)

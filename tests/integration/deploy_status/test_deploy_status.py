@@ -30,13 +30,18 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "journal").mkdir()
     entries = "".join(json.dumps({"id": str(number)}) + "\n" for number in range(30))
     (tmp_path / "journal" / "shop.jsonl").write_text(entries)
-    (tmp_path / "lamp-maintenance-shop.conf").write_text("")
     return tmp_path
 
 
 def status(root: Path, **options: str) -> ModuleResult:
-    given = {"conf_dir": str(root), "journal_path": str(root / "journal"), "deltas": "db", **options}
-    return run_module("deploy_status", {"name": "shop", "path": str(root), "site": "shop", **given})
+    given = {
+        "site": "",
+        "state_dir": str(root / "state"),
+        "journal_path": str(root / "journal"),
+        "deltas": "db",
+        **options,
+    }
+    return run_module("deploy_status", {"name": "shop", "path": str(root), **given})
 
 
 def test_it_tells_releases_block_and_journal(root: Path) -> None:
@@ -58,9 +63,12 @@ def test_a_link_that_leads_nowhere_is_told(root: Path) -> None:
 
 
 def test_what_cannot_be_told_hides_nothing_else(root: Path) -> None:
-    told = status(root, conf_dir="/nonexistent")
-    assert "Apache cannot block this site" in told["problems"][0]
-    assert told["current"] == "b"
+    told = status(root, site="shop")
+    assert "This host cannot block the site" in told["problems"][0]
+    assert (told["current"], told["block"]) == ("b", {})
+    (root / "state" / "shop").mkdir(parents=True)
+    (root / "state" / "shop" / "enabled").write_text(json.dumps({"owner": "deploy", "since": 5}))
+    assert status(root, site="shop")["block"] == {"owner": "deploy", "since": 5}
     (root / "releases" / ".lamp" / "state.json").write_text("{")
-    told = status(root, conf_dir="/nonexistent")
+    told = status(root, site="shop")
     assert [len(told["problems"]), told["current"], len(told["journal"])] == [2, "", 20]

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from tests.support.servers.base import Server
 
 
@@ -30,6 +32,11 @@ class HAProxy(Server):
     def socket(self) -> str:
         """The runtime API, with all rights."""
         return str(self.folder / "admin.sock")
+
+    def reload(self) -> None:
+        """A reload as the service does it: new workers, the map read from its file."""
+        assert self.process
+        self.process.send_signal(signal.SIGUSR2)
 
     def prepare(self) -> None:
         text = (

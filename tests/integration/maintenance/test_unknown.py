@@ -1,0 +1,139 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is not known is an error, what was left half done is finished, no value becomes configuration or a header."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._haproxy.runtime import Runtime
+
+from tests.integration.maintenance.conftest import TOKEN, BlockableSite
+from tests.support.modules import start_module
+from tests.support.servers.base import wait_until
+from tests.support.servers.haproxy import HAProxy
+
+
+def folder(site: BlockableSite) -> Path:
+    return site.folder / "state" / "shop"
+
+
+def test_rules_that_were_edited_are_an_error(site: BlockableSite) -> None:
+    rules = site.rules
+    text = rules.read_text()
+    try:
+        rules.write_text(text.replace("X-Lamp-Rules", "X-Lamp-Rule"))
+        for answer in (
+            site.status(),
+            *(site.maintenance(s, check=c) for s in ("enabled", "disabled") for c in (False, True)),
+        ):
+            assert answer["error_code"] == "maintenance_edited", answer
+            assert str(rules) in answer["msg"]
+        rules.write_text("")
+        assert site.status()["error_code"] in ("maintenance_edited", "maintenance_not_installed")
+    finally:
+        rules.write_text(text)
+    assert site.get().body == "Shop"
+    assert not site.status()["blocked"]
+
+
+def test_a_server_that_does_not_answer_by_the_rules_is_an_error(site: BlockableSite) -> None:
+    rules, server = site.rules, site.server
+    text = rules.read_text()
+    server.stop()
+    failed = site.maintenance("enabled", proof_timeout=0)
+    assert (failed["error_code"], "no answer" in failed["msg"]) == ("maintenance_not_in_force", True)
+    other = rules if isinstance(server, HAProxy) else server.site
+    whole = other.read_text()
+    without = [line for line in whole.splitlines() if str(rules) not in line and "X-Lamp-Rules" not in line]
+    other.write_text("\n".join(without) + "\n")
+    server.start()
+    other.write_text(whole)  # on disk all is well
+    failed = site.maintenance("enabled", proof_timeout=0)
+    assert (failed["error_code"], "status 200" in failed["msg"]) == ("maintenance_not_in_force", True)
+    assert site.status(proof_timeout=0)["error_code"] == "maintenance_not_in_force"
+    assert not (folder(site) / "enabled").exists()
+    server.reload()
+    assert not site.status()["blocked"]
+    assert rules.read_text() == text
+
+
+def test_a_state_that_contradicts_itself_is_told_and_the_next_run_mends_it(site: BlockableSite) -> None:
+    assert site.maintenance("enabled", bypass_token=TOKEN)["changed"]
+    if site.backend == "haproxy":
+        Runtime(site.variables["maintenance_haproxy_socket"]).tell(f"clear map {folder(site)}/haproxy.map")
+    else:
+        (folder(site) / "served").unlink()
+    assert site.status(proof_timeout=0)["error_code"] == "maintenance_unknown_state"
+    assert site.maintenance("enabled", bypass_token=TOKEN)["changed"]
+    assert site.status()["blocked"]
+    flag = (folder(site) / "enabled").read_text()
+    (folder(site) / "enabled").unlink()
+    if site.backend == "haproxy":  # a run that was killed between the two
+        assert site.status(proof_timeout=0)["error_code"] == "maintenance_unknown_state"
+        assert site.maintenance("disabled")["changed"]
+        assert site.get().body == "Shop"
+    (folder(site) / "enabled").write_text(flag[:20])
+    for answer in (site.status(), site.maintenance("enabled"), site.maintenance("disabled")):
+        assert answer["error_code"] == "maintenance_state_unreadable"
+    (folder(site) / "enabled").unlink()
+    assert site.get().body == "Shop"
+
+
+def test_a_run_that_is_killed_is_finished_by_the_next(site: BlockableSite) -> None:
+    for state, status in (("enabled", 503), ("disabled", 200)):
+        killed = start_module("maintenance", {**site.options, "state": state})
+        wait_until(lambda: site.get().status == status, state)  # noqa: B023 (called at once)
+        killed.kill()
+        killed.communicate()
+        assert not site.maintenance(state).get("failed")
+        assert site.get().status == status
+        assert site.status()["blocked"] == (status == 503)
+
+
+INJECTED = 'x\r\nX-Evil: 1\n%[env(PATH)] ${PATH} $http_host </p><script>alert(1)</script> "\\ \x00\x1b[31m\u2028'
+
+
+def test_the_message_is_text_and_nothing_else(site: BlockableSite) -> None:
+    done = site.maintenance("enabled", page_message=INJECTED)
+    assert not done.get("failed"), done
+    for options in ((), ("-H", "Accept: application/json")):
+        answer = site.get("/", *options)
+        assert answer.status == 503
+        assert "x-evil" not in answer.headers
+        assert "%[env(PATH)] ${PATH} $http_host" in answer.body
+        assert "/usr/bin" not in answer.body
+    assert "<script>alert" not in site.get().body
+    assert not {"\x00", "\x1b"} & set(site.get().body)
+    assert not site.maintenance("enabled", page_message=INJECTED)["changed"]
+    site.server.reload()
+    assert "x-evil" not in site.get().headers
+    site.maintenance("disabled")
+
+
+@pytest.mark.parametrize("site", ["nginx"], indirect=True)
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"bypass_token": f"{TOKEN}\r\nX-Evil: 1"}, "maintenance_bad_token"),
+        ({"bypass_token": f"../{TOKEN}"}, "maintenance_bad_token"),
+        ({"bypass_token": "ä" * 20}, "maintenance_bad_token"),
+        ({"bypass_token": "short"}, "maintenance_bad_token"),
+        ({"retry_after": -1}, "maintenance_bad_retry_after"),
+        ({"retry_after": 10**10}, "maintenance_bad_retry_after"),
+        ({"name": "../shop"}, "maintenance_bad_name"),
+        ({"name": "shop\n"}, "maintenance_bad_name"),
+        ({"probe_url": "file:///etc/passwd"}, "maintenance_bad_url"),
+        ({"probe_address": "127.0.0.1\r\nX-Evil: 1"}, "maintenance_bad_url"),
+        ({"probe_url": "http://shop.test:port/"}, "maintenance_bad_url"),
+        ({"probe_url": "http://shop.test/\r\nX-Evil: 1"}, "maintenance_bad_url"),
+    ],
+)
+def test_values_that_are_none_are_refused(site: BlockableSite, options: dict[str, Any], code: str) -> None:
+    failed = site.maintenance("enabled", **options)
+    assert failed["error_code"] == code
+    assert TOKEN not in failed.output
+    assert site.get().body == "Shop"
