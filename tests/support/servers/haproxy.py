@@ -40,7 +40,8 @@ class HAProxy(Server):
 
     def prepare(self) -> None:
         text = (
-            "global\n stats socket {folder}/admin.sock level admin\n stats socket {folder}/user.sock level user\n"
+            "global\n stats socket {folder}/admin.sock level admin expose-fd listeners\n"
+            " stats socket {folder}/user.sock level user\n"
             "defaults\n mode http\n timeout connect 1s\n timeout client 60s\n timeout server 60s\n"
             " default-server {checks} inter 50ms fastinter 50ms fall 1 rise 1\n" + self.sections
         )
