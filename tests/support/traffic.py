@@ -147,3 +147,39 @@ class Members:
         goal = [asked + 2 for asked in self.asked]
         while any(asked < wanted for asked, wanted in zip(self.asked, goal)):
             self.stopping.wait(self.pause)
+
+
+class CountingUser(User):
+    """A user whose session counts requests: what was answered, and what later answers no longer knew."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.counts: list[int] = []
+        self.hosts: set[str] = set()
+        self.failures: list[str] = []
+
+    def ask(self) -> None:
+        """One request."""
+        try:
+            answer = self.count()
+        except (OSError, ValueError) as problem:
+            self.failures.append(repr(problem))
+            return
+        self.counts.append(answer["count"])
+        self.hosts.add(answer["host"])
+
+
+def report(counters: list[CountingUser]) -> dict[str, int]:
+    """What happened to the requests of all.
+
+    A count is lost when a later answer is not higher. One is counted twice when a dying host had counted it already
+    before the load balancer sent the request to another one.
+    """
+    steps = [after - before for one in counters for before, after in zip(one.counts, one.counts[1:])]
+    return {
+        "answered": sum(len(one.counts) for one in counters),
+        "not answered": sum(len(one.failures) for one in counters),
+        "lost": sum(1 - step for step in steps if step < 1),
+        "counted twice": sum(step - 1 for step in steps if step > 1),
+        "split": sum(len(one.jar) != 1 or one.counts[:1] != [1] for one in counters),
+    }
