@@ -95,6 +95,19 @@ options:
     type: list
     elements: str
     default: []
+  output_file:
+    description:
+      - Write what the run would do as a script for the C(mariadb) or C(mysql) client into this file, on the host that
+        runs the module, and leave the database alone. The script makes the same database as a run, records included.
+      - It holds no password and no dates; the file is replaced only when it differs. Check mode writes nothing, and
+        shows the difference.
+      - The folder must exist. For all values of O(state) but V(sessions_dropped).
+    type: path
+  undo_output_file:
+    description:
+      - Write a script that undoes what the one in O(output_file) does. It leaves the database alone, too.
+      - With O(state=applied); every pending delta must have an undo part.
+    type: path
   allow_unreplicated:
     description:
       - On Galera, accept deltas that write rows of MyISAM or another engine that is not replicated. Such rows are on
@@ -152,6 +165,14 @@ EXAMPLES = r"""
     config_file: /root/.my.cnf
   check_mode: true
   diff: true
+
+- name: Have what is pending written as scripts, for somebody else to run
+  lamp.cluster.dbdeploy:
+    src: db/deltas
+    login_db: shop
+    config_file: /root/.my.cnf
+    output_file: /root/shop_do.sql
+    undo_output_file: /root/shop_undo.sql
 
 - name: Go back to delta 12
   lamp.cluster.dbdeploy:
@@ -261,7 +282,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import delta as delta_files
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import folder, galera
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import folder, galera, output
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.engine import Engine, Settings, describe
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.run import Run
@@ -292,6 +313,8 @@ ARGUMENTS = _mysql.MYSQL_ARGUMENTS + ArgumentSpec(
         "on_unknown": {"type": "str", "choices": ["fail", "retry", "skip"], "default": "fail"},
         "session_table": {"type": "str", "default": ""},
         "drop_tags": {"type": "list", "elements": "str", "default": []},
+        "output_file": {"type": "path"},
+        "undo_output_file": {"type": "path"},
         "allow_unreplicated": {"type": "bool", "default": False},
         "replicas": {
             "type": "list",
@@ -346,6 +369,8 @@ def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
         plan = {**engine.plan(), "ignored_files": ignored}
         if module._diff:
             plan["diff"] = {"prepared": describe(engine)}
+        if params["output_file"] or params["undo_output_file"]:
+            return {**plan, **output.write(engine, params, check_mode=module.check_mode)}
         if module.check_mode:
             return plan
         if plan["changed"] or params["accept_changed"]:

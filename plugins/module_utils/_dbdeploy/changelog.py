@@ -50,6 +50,7 @@ DROP = """CREATE TABLE IF NOT EXISTS {table} (
   done_at TIMESTAMP NULL DEFAULT NULL,
   PRIMARY KEY (delta_set, tag)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"""
+NATIVE = {"change_number", "delta_set", "start_dt", "complete_dt", "applied_by", "description"}
 STATE_COLUMNS = "change_number, delta_set, direction, checksum, file_hash, done, done_hash, running, complete, error"
 
 
@@ -127,16 +128,34 @@ class Changelog:
             )
         return "1 = 1"
 
-    def create(self) -> None:
-        """Make the tables that are missing."""
-        for table, ddl, exists in (
+    def create_sql(self) -> list[str]:
+        """Makes the tables that are missing."""
+        tables = (
             (self.table, CHANGELOG, bool(self.columns)),
             (self.state, STATE, self.has_state),
             (self.drop, DROP, self.has_drop),
-        ):
-            if not exists:
-                self.query(ddl.format(table=table))
+        )
+        return [ddl.format(table=table) for table, ddl, exists in tables if not exists]
+
+    def create(self) -> None:
+        """Make the tables that are missing."""
+        for sql in self.create_sql():
+            self.query(sql)
         self.look()
+
+    def foresee(self) -> None:
+        """Write for a table as it will be made, where there is none."""
+        self.columns = self.columns or NATIVE
+
+    def guard_sql(self, numbers: list[int], *, applied: bool) -> str:
+        """Fails with error 1242 unless all of ``numbers`` are applied, or none of them was so much as begun."""
+        listed = ", ".join(map(str, numbers))
+        rows = f"FROM {self.table} WHERE change_number IN ({listed}) AND {self._in_set}"
+        if applied:
+            counted = f"SELECT 1 FROM (SELECT COUNT(*) AS n {rows}) AS c WHERE n <> {len(numbers)}"
+            return f"SET @lamp_guard = (SELECT 0 UNION ALL {counted})"
+        begun = f"FROM {self.state} WHERE change_number IN ({listed}) AND delta_set = {self.set_literal}"
+        return f"SET @lamp_guard = (SELECT 0 UNION ALL SELECT 1 {rows} UNION ALL SELECT 1 {begun})"
 
     def applied(self) -> tuple[set[int], set[int]]:
         """The numbers that are complete, and those that another tool began and never completed."""
@@ -209,9 +228,11 @@ class Changelog:
             f" '{delta.checksum}', '{delta.file_hash}', {len(delta.statements)}, '{delta.checksum}', NULL, 1, NULL)"
         )
 
-    def complete_sql(self, delta: Delta, begun: float, *, present: bool) -> list[str]:
-        """Records ``delta`` as applied; ``begun`` is seconds of the epoch. Of a row that is ``present`` only the end
-        is written: the rest is what the tool wrote that began it."""
+    def complete_sql(self, delta: Delta, begun: float | None, *, present: bool) -> list[str]:
+        """Records ``delta`` as applied; ``begun`` is seconds of the epoch, None means now.
+
+        Of a row that is ``present`` only the end is written: the rest is what the tool wrote that began it.
+        """
         if present:
             kept = ", start_dt = start_dt" if "start_dt" in self.columns else ""
             row = (
@@ -222,7 +243,7 @@ class Changelog:
             values = {
                 "change_number": str(delta.number),
                 "delta_set": self.set_literal,
-                "start_dt": f"FROM_UNIXTIME({begun:.3f})",
+                "start_dt": "CURRENT_TIMESTAMP" if begun is None else f"FROM_UNIXTIME({begun:.3f})",
                 "complete_dt": "CURRENT_TIMESTAMP",
                 "applied_by": "LEFT(CURRENT_USER(), 100)",
                 "description": literal(delta.name[:500]),

@@ -57,14 +57,19 @@ class Step:
 class Course:
     """The steps of one delta in one direction."""
 
-    def __init__(self, changelog: Changelog, tables: Tables, delta: Delta, direction: str) -> None:
+    def __init__(
+        self, changelog: Changelog, tables: Tables, delta: Delta, direction: str, *, offline: bool = False
+    ) -> None:
+        """``offline``: the steps are written down, and nothing is known of what the server will answer."""
         self.changelog = changelog
         self.tables = tables
         self.delta = delta
         self.direction = direction
         self.statements = delta.statements if direction == "do" else delta.undo
         self.keeps = any(statement.keeps for statement in self.statements)
-        self.alone = self.keeps or tables.matters_to(delta.text)  # each statement in a packet of its own
+        self.offline = offline
+        # Each statement in a packet of its own.
+        self.alone = offline or self.keeps or tables.matters_to(delta.text)
         self._hash = hashlib.sha256()
         self._hashes = [self._hash.hexdigest()]
 
@@ -112,7 +117,7 @@ class Course:
         elif statement.kind in (BOUNDARY, LOCK):
             yield Step(self.progress(after))  # durable exactly when the statement ended the transaction
             yield Step(self._with_records(statement), index, durable=after)
-        elif self.tables.escape_rollback(statement):
+        elif self.tables.escape_rollback(statement) or (statement.kind == CALL and self.offline):
             yield from self._record([self.progress(index, running=True)], index)
             yield Step(statement.text, index, open_end=True)
             yield from self._record([self.progress(after)], after, open_end=True)

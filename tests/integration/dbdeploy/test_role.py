@@ -84,6 +84,10 @@ def test_the_role_passes_every_option_of_the_connection_on(tmp_path: Path, secur
     planned = play(tmp_path, ("plan",), variables, "--check", "--diff")
     assert "CREATE TABLE item" in planned
     assert secured.server.query("SHOW TABLES", database="secured") == []
+    script = tmp_path / "do.sql"
+    assert "changed=1" in play(tmp_path, ("script",), {**variables, "dbdeploy_output_file": str(script)})
+    assert "CREATE TABLE item" in script.read_text()
+    assert secured.server.query("SHOW TABLES", database="secured") == []
     said = play(tmp_path, ("main", "acknowledge"), variables)
     assert "changed=2" in said
     assert secured.server.query("SELECT LENGTH(used) > 0 FROM cipher", database="secured") == [(1,)]
