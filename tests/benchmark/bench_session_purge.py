@@ -101,7 +101,7 @@ def bench_files(table: Table, size: int) -> None:
                 WINDOW: timed(fill, lambda: purge("files", **options, dedicated=True, leftovers="leave")),
                 SWEEP: timed(put_aside, lambda: purge("files", **options, leftovers="only")),
             },
-            rounds=ROUNDS if size < SIZES[-1] else 1,
+            rounds=ROUNDS if size < SIZES[1] else 1,
         )
 
 

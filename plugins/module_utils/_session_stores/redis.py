@@ -172,7 +172,8 @@ class Redis(Simple):
 
 def _failure(error: Exception, place: str) -> LampError:
     """The LampError for what redis-py raised."""
-    if isinstance(error, (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)):
+    refused = isinstance(error, (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError))
+    if refused or str(error).startswith("WRONGPASS"):  # which redis-py 4 has no class for
         return LampError(
             "session_purge_denied",
             f"The user may not purge sessions on {place}: {error}.",
@@ -234,11 +235,11 @@ def stores(params: dict[str, t.Any]) -> list[Redis]:
 
 def _database(params: dict[str, t.Any]) -> int:
     text = params["login_db"] or "0"
-    if not text.isdigit():
+    if not text.isdigit() or (params["topology"] == "cluster" and int(text)):
         raise LampError(
             "session_purge_bad_database",
-            f"login_db {text!r} is no number of a Redis database.",
-            "Give a number, such as 0.",
+            f"login_db {text!r} is no number of a database of this Redis.",
+            "Give one, such as 0; a cluster has no other.",
         )
     return int(text)
 
@@ -261,6 +262,7 @@ def _single(params: dict[str, t.Any], servers: list[addresses.Address], keys: Ke
 
 def _cluster(params: dict[str, t.Any], servers: list[addresses.Address], keys: Keys) -> list[Redis]:
     """Its primaries; a part of the keys that no primary serves is an error."""
+    _database(params)
     nodes = [redis.cluster.ClusterNode(address.host, address.port) for address in servers]
     cluster = redis.cluster.RedisCluster(startup_nodes=nodes, require_full_coverage=True, **_options(params))
     return [

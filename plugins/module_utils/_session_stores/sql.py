@@ -91,7 +91,7 @@ class Table:
         """Its columns that can be written, and their types."""
         rows = self.query(
             "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS"
-            f" WHERE {self._here()} AND EXTRA NOT LIKE '%GENERATED%' ORDER BY ORDINAL_POSITION"
+            f" WHERE {self._here()} AND COALESCE(GENERATION_EXPRESSION, '') = '' ORDER BY ORDINAL_POSITION"
         )
         return {name: kind.lower() for name, kind in rows}
 

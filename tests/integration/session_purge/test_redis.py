@@ -101,6 +101,8 @@ def test_only_the_database_that_is_named_is_purged(server: RedisServer) -> None:
     assert left(server.client) == {f"{PHP}b"}
     with pytest.raises(LampError, match="'shop' is no number"):
         run(server, login_db="shop")
+    with pytest.raises(LampError, match="'3' is no number"):
+        run(server, login_db="3", topology="cluster")
 
 
 def test_a_dedicated_database_is_flushed(server: RedisServer) -> None:
