@@ -50,7 +50,7 @@ class Folder:
     def here(self, *, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
         """The same in this process, without Ansible around it."""
         params = {**DEFAULTS, **self.arguments(**options)}
-        module: Any = SimpleNamespace(params=params, check_mode=check, _diff=diff)
+        module: Any = SimpleNamespace(params=params, check_mode=check, _diff=diff, warn=[].append)
         try:
             return dbdeploy(module)
         except LampError as error:
@@ -102,20 +102,22 @@ class Victim:
 
     def waits_at(self, begin: str) -> int:
         """Wait until the server holds a statement that begins so. Returns the id of its connection."""
-        server, database = self.folder.server, self.folder.database
         found: list[tuple[Any, ...]] = []
+        with self.folder.server.connect() as connection, connection.cursor() as cursor:
 
-        def holds() -> bool:
-            if not self.process.is_alive():
-                raise AssertionError(f"the run ended before {begin!r}: {self.answers.poll() and self.answers.recv()}")
-            found[:] = server.query(
-                "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = %s AND INFO LIKE %s AND TIME_MS > 20"
-                " AND ID <> CONNECTION_ID()",
-                (database, f"{begin}%"),
-            )
-            return bool(found)
+            def holds() -> bool:
+                if not self.process.is_alive():
+                    said = self.answers.recv() if self.answers.poll() else "nothing"
+                    raise AssertionError(f"the run ended before {begin!r}, and said {said}")
+                cursor.execute(
+                    "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = %s AND INFO LIKE %s AND TIME_MS > 20"
+                    " AND ID <> CONNECTION_ID()",
+                    (self.folder.database, f"{begin}%"),
+                )
+                found[:] = cursor.fetchall()
+                return bool(found)
 
-        wait_until(holds, f"the run at {begin!r}")
+            wait_until(holds, f"the run at {begin!r}")
         return int(found[0][0])
 
     def kill(self) -> None:

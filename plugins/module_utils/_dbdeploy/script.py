@@ -200,7 +200,10 @@ class Splitter:
         if character == "\\":
             if following not in ("", "N"):
                 self.refuse(line[position : position + 2])
-            self.add(line[position : position + 2] if following else "")
+            if following:
+                due, self.space = self.space, False  # the client puts no space before a \\N
+                self.add("\\N")
+                self.space = due
             return position + 2
         if line.startswith(self.delimiter, position):
             self.end_statement(self.in_body(), self.delimiter)

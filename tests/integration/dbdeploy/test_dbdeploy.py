@@ -27,38 +27,38 @@ def test_the_plan_is_what_the_run_does_and_a_second_run_does_nothing(deltas: Fol
     assert "INSERT INTO item VALUES (1, 'a;b');" in plan["diff"]["prepared"]
     assert done["ignored_files"] == ["README.sql", "note.txt"]
     assert deltas.rows("SELECT * FROM item") == [(1, "a;b")]
-    again = deltas.run()
+    again = deltas.here()
     assert (again["changed"], again["applied"], again["pending"]) == (False, [], [])
 
 
 def test_dml_that_fails_leaves_nothing_behind(deltas: Folder) -> None:
     deltas.write(_1_item=TABLE, _2_rows="INSERT INTO item VALUES (1,'a');\nINSERT INTO item VALUES (1,'b');")
-    result = deltas.run()
+    result = deltas.here()
     assert result["error_code"] == "dbdeploy_statement_failed"
     assert "2_rows.sql, line 2 (statement 2)" in result["msg"]
     assert (names(result["applied"]), result["database_changed"]) == (["1_item.sql"], True)
     assert deltas.rows("SELECT * FROM item") == []
     deltas.write(_2_rows="INSERT INTO item VALUES (1,'a');\nINSERT INTO item VALUES (2,'b');")
-    assert deltas.run()["changed"]
+    assert deltas.here()["changed"]
     assert deltas.rows("SELECT COUNT(*) FROM item") == [(2,)]
 
 
 def test_a_failed_first_delta_counts_as_nothing_done(deltas: Folder) -> None:
     deltas.write(_1_bad="CREATE TABEL x (a INT);")
-    assert deltas.run()["database_changed"] is False
+    assert deltas.here()["database_changed"] is False
     deltas.write(_1_bad="CREATE TABLE x (a INT);")
-    assert deltas.run()["changed"]
+    assert deltas.here()["changed"]
 
 
 def test_a_mended_delta_resumes_where_it_failed(deltas: Folder) -> None:
     first = TABLE + "INSERT INTO item VALUES (1,'a');\nALTER TABLE item ADD extra INT;\n"
     deltas.write(_1_mixed=first + "ALTER TABLE item DROP COLUMN nowhere;\nINSERT INTO item (id) VALUES (2);")
-    assert deltas.run()["failed_delta"]["statement"] == 4
+    assert deltas.here()["failed_delta"]["statement"] == 4
     assert deltas.rows("SELECT id FROM item") == [(1,)]
     deltas.write(_1_mixed=first.replace("'a'", "'z'") + "ALTER TABLE item DROP COLUMN extra;")
-    assert deltas.run()["error_code"] == "dbdeploy_done_part_changed"
+    assert deltas.here()["error_code"] == "dbdeploy_done_part_changed"
     deltas.write(_1_mixed=first + "ALTER TABLE item DROP COLUMN extra;\nINSERT INTO item (id) VALUES (2);")
-    done = deltas.run()
+    done = deltas.here()
     assert (done["resumed"], done["applied"][0]["resumed_at"]) == ([1], 3)
     assert deltas.rows("SELECT id FROM item") == [(1,), (2,)]
 
@@ -72,7 +72,7 @@ def test_a_runner_that_is_killed_is_continued_or_says_what_nobody_knows(
     deltas.write(_1_item=TABLE, _2_cut=f"INSERT INTO item VALUES (1,'a');\nALTER TABLE item ADD extra INT;\n{kill_in};")
     holder = deltas.server.connect(deltas.database, autocommit=False)
     if code:  # an open transaction that read the table holds the second ALTER up
-        assert not deltas.run(to=1).get("failed")
+        assert not deltas.here(to=1).get("failed")
         deltas.write(_2_cut=f"{kill_in};")
         holder.query("SELECT * FROM item")
     process = deltas.start()
@@ -86,26 +86,26 @@ def test_a_runner_that_is_killed_is_continued_or_says_what_nobody_knows(
     holder.close()
     wait_until(lambda: not deltas.rows(running), "the end of the statement")
     if code:
-        result = deltas.run()
+        result = deltas.here()
         assert (result["error_code"], result["unknown"][0]["number"]) == (code, 2)
         assert "ALTER TABLE item ADD later INT" in result["msg"]
-        assert not deltas.run(on_unknown="retry").get("failed")
+        assert not deltas.here(on_unknown="retry").get("failed")
         assert len(deltas.rows("SHOW COLUMNS FROM item")) == 3
     else:
         deltas.write(_2_cut="INSERT INTO item VALUES (1,'a');\nALTER TABLE item ADD extra INT;\nSELECT 1;")
-        assert deltas.run()["resumed"] == [2]
+        assert deltas.here()["resumed"] == [2]
         assert deltas.rows("SELECT id FROM item") == [(1,)]
 
 
 def test_a_tagged_delta_is_due_until_it_is_acknowledged(deltas: Folder) -> None:
     deltas.write(_1_item=TABLE + "-- @DROP-SESSIONS\n", _2_empties="DELETE FROM item;")
-    plan = deltas.run(check=True, session_table="item", drop_tags=["r1"])
-    done = deltas.run(session_table="item", drop_tags=["r1"])
+    plan = deltas.here(check=True, session_table="item", drop_tags=["r1"])
+    done = deltas.here(session_table="item", drop_tags=["r1"])
     assert plan["drop_reasons"] == done["drop_reasons"] == ["1_item.sql", "2_empties.sql", "r1"]
-    assert deltas.run(session_table="item", drop_tags=["r1"])["drop_sessions"]
-    assert deltas.run(state="sessions_dropped")["changed"]
-    assert not deltas.run(state="sessions_dropped")["changed"]
-    after = deltas.run(session_table="item", drop_tags=["r1"])
+    assert deltas.here(session_table="item", drop_tags=["r1"])["drop_sessions"]
+    assert deltas.here(state="sessions_dropped")["changed"]
+    assert not deltas.here(state="sessions_dropped")["changed"]
+    after = deltas.here(session_table="item", drop_tags=["r1"])
     assert (after["changed"], after["drop_sessions"]) == (False, False)
 
 
@@ -114,28 +114,28 @@ def test_undo_goes_back_and_is_planned_like_it_runs(deltas: Folder) -> None:
         _1_item=TABLE + "-- //@UNDO\nDROP TABLE item;",
         _2_row="INSERT INTO item VALUES (1,'a');\n--//@undo\nDELETE FROM item;",
     )
-    deltas.run()
-    plan = deltas.run(state="undone", to=0, check=True, diff=True)
-    done = deltas.run(state="undone", to=0, diff=True)
+    deltas.here()
+    plan = deltas.here(state="undone", to=0, check=True, diff=True)
+    done = deltas.here(state="undone", to=0, diff=True)
     assert names(plan["undone"]) == names(done["undone"]) == ["2_row.sql", "1_item.sql"]
     assert plan["diff"] == done["diff"]
     assert deltas.applied() == []
-    assert not deltas.run(state="undone", to=0)["changed"]
-    assert len(deltas.run()["applied"]) == 2
+    assert not deltas.here(state="undone", to=0)["changed"]
+    assert len(deltas.here()["applied"]) == 2
 
 
 def test_what_cannot_be_undone_is_refused_before_anything_is(deltas: Folder) -> None:
     deltas.write(_1_item=TABLE, _2_row="INSERT INTO item VALUES (1,'a');\n--//@UNDO\nDELETE FROM item;")
-    deltas.run()
-    result = deltas.run(state="undone", to=0)
+    deltas.here()
+    result = deltas.here(state="undone", to=0)
     assert (result["error_code"], "1_item.sql" in result["msg"]) == ("dbdeploy_no_undo", True)
     assert deltas.rows("SELECT COUNT(*) FROM item") == [(1,)]
 
 
 def test_a_baseline_records_without_running(deltas: Folder) -> None:
     deltas.write(_1_item=TABLE, _2_later="CREATE TABLE later (a INT);")
-    assert names(deltas.run(state="baselined", to=1)["baselined"]) == ["1_item.sql"]
-    assert names(deltas.run()["applied"]) == ["2_later.sql"]
+    assert names(deltas.here(state="baselined", to=1)["baselined"]) == ["1_item.sql"]
+    assert names(deltas.here()["applied"]) == ["2_later.sql"]
     assert ("item",) not in deltas.rows("SHOW TABLES")
 
 
@@ -155,7 +155,7 @@ def test_bad_input_is_named_before_anything_runs(
     deltas: Folder, files: dict[str, str], options: dict[str, Any], code: str, named: str
 ) -> None:
     deltas.write(**files)
-    result = deltas.run(**options)
+    result = deltas.here(**options)
     assert result["error_code"] == code
     assert named in result["msg"]
     assert deltas.rows("SHOW TABLES") == []
@@ -163,22 +163,22 @@ def test_bad_input_is_named_before_anything_runs(
 
 def test_an_edited_delta_is_named_and_can_be_accepted(deltas: Folder) -> None:
     deltas.write(_1_item=TABLE)
-    deltas.run()
+    deltas.here()
     deltas.write(_1_item="-- a comment does not count\r\n" + TABLE)
-    assert not deltas.run().get("failed")
+    assert not deltas.here().get("failed")
     deltas.write(_1_item=TABLE + "SELECT 1;")
-    assert "1_item.sql" in deltas.run()["msg"]
-    assert not deltas.run(accept_changed=True).get("failed")
-    assert not deltas.run()["changed"]
+    assert "1_item.sql" in deltas.here()["msg"]
+    assert not deltas.here(accept_changed=True).get("failed")
+    assert not deltas.here()["changed"]
 
 
 def test_numbers_out_of_order_follow_the_policy(deltas: Folder) -> None:
     deltas.write(_2_b="CREATE TABLE b (a INT);")
-    deltas.run()
+    deltas.here()
     deltas.write(_1_a="CREATE TABLE a (a INT);")
-    assert deltas.run(out_of_order="fail")["error_code"] == "dbdeploy_out_of_order"
-    assert not deltas.run(out_of_order="skip")["changed"]
-    assert names(deltas.run()["applied"]) == ["1_a.sql"]
+    assert deltas.here(out_of_order="fail")["error_code"] == "dbdeploy_out_of_order"
+    assert not deltas.here(out_of_order="skip")["changed"]
+    assert names(deltas.here()["applied"]) == ["1_a.sql"]
 
 
 LAYOUTS = {
@@ -199,11 +199,11 @@ def test_tables_of_other_tools_are_taken_over_with_their_dates(deltas: Folder, l
                 " applied_by='x', description='1_item.sql'"
                 + (", delta_set='Main', start_dt='2020-02-02 02:02:01'" if layout == "dbdeploy 2" else ""))  # fmt: skip
     deltas.write(_1_item=TABLE, _2_new="CREATE TABLE newer (a INT);")
-    assert names(deltas.run()["applied"]) == ["2_new.sql"]
+    assert names(deltas.here()["applied"]) == ["2_new.sql"]
     assert deltas.rows("SELECT CAST(complete_dt AS CHAR(19)) FROM changelog WHERE change_number = 1") == [
         ("2020-02-02 02:02:02",)
     ]
-    assert not deltas.run()["changed"]
+    assert not deltas.here()["changed"]
 
 
 def test_one_runner_at_a_time_and_the_other_is_named(deltas: Folder) -> None:
@@ -211,15 +211,15 @@ def test_one_runner_at_a_time_and_the_other_is_named(deltas: Folder) -> None:
     holder = deltas.server.connect(deltas.database)
     with holder.cursor() as cursor:
         cursor.execute("SELECT GET_LOCK(%s, 0)", (f"lamp.dbdeploy.{deltas.database}.changelog",))
-    result = deltas.run(lock_timeout=0)
+    result = deltas.here(lock_timeout=0)
     assert (result["error_code"], "root@127.0.0.1" in result["msg"]) == ("dbdeploy_locked", True)
     holder.close()
-    assert deltas.run()["changed"]
+    assert deltas.here()["changed"]
 
 
 def test_a_runner_that_waited_does_not_repeat_what_the_other_one_did(deltas: Folder) -> None:
     deltas.write(_1_item=TABLE)
-    deltas.run()
+    deltas.here()
     deltas.write(_2_row="INSERT INTO item VALUES (1, 'a');\nDO SLEEP(1);\nINSERT INTO item VALUES (2, 'b');")
     runners = [deltas.start() for _ in range(2)]
     results = [answer(runner) for runner in runners]
@@ -230,9 +230,9 @@ def test_a_runner_that_waited_does_not_repeat_what_the_other_one_did(deltas: Fol
 def test_a_long_name_drops_once(deltas: Folder) -> None:
     name = "_1_" + "long" * 60
     deltas.write(**{name: TABLE + "-- @DROP-SESSIONS\n"})
-    assert deltas.run(drop_tags=["r" * 300])["drop_sessions"]
-    deltas.run(state="sessions_dropped")
-    assert not deltas.run(drop_tags=["r" * 300])["drop_sessions"]
+    assert deltas.here(drop_tags=["r" * 300])["drop_sessions"]
+    deltas.here(state="sessions_dropped")
+    assert not deltas.here(drop_tags=["r" * 300])["drop_sessions"]
 
 
 def test_the_password_is_never_shown(deltas: Folder) -> None:

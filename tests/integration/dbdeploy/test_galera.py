@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -42,12 +41,6 @@ def shared(galera: Galera) -> Iterator[str]:
 @pytest.fixture()
 def deltas(tmp_path: Path, galera: Galera, shared: str) -> Folder:
     return Folder(tmp_path, galera.nodes[0], shared)
-
-
-@pytest.fixture(autouse=True)
-def without_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To load the machine's certificates costs a connection many times what the rest of it does."""
-    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *_arguments: None)
 
 
 @pytest.fixture()
