@@ -201,7 +201,7 @@ class Splitter:
             if following not in ("", "N"):
                 self.refuse(line[position : position + 2])
             if following:
-                due, self.space = self.space, False  # the client puts no space before a \\N
+                due, self.space = self.space, False  # the client puts no space before it
                 self.add("\\N")
                 self.space = due
             return position + 2
