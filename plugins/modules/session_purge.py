@@ -16,6 +16,10 @@ extends_documentation_fragment:
   - lamp.cluster.attributes
   - lamp.cluster.attributes.actiongroup
   - lamp.cluster.mysql
+attributes:
+  idempotent:
+    support: partial
+    details: An epoch is raised by each run, for it ends also the sessions that requests are about to write.
 options:
   store:
     description: Where the sessions are.

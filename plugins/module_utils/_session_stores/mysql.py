@@ -11,7 +11,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Tally, layouts
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import Selection
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql import Table
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql import DEADLOCK, TRIES, Table
 
 COUNTED = 10000  # sessions, where counting must take a constant time
 MOMENTS = {"datetime", "timestamp"}
@@ -91,28 +91,41 @@ class Mysql:
         Only where all sessions end, or all but some ids, which are taken along: for others it would end those that
         are to stay.
         """
-        carried = self.selection.all_but_ids and self.layout.epoch
+        carried = self.layout.epoch if self.selection.all_but_ids else ""
         if self.epochs is None or not (self.selection.everything or carried):
             return {}
-        epochs = self.epochs
-        epochs.query("START TRANSACTION")
-        rows = epochs.query(f"SELECT epoch FROM {epochs.quoted} WHERE name = {self.epoch_name} FOR UPDATE")
+        for _try in range(TRIES):
+            try:
+                return {"epoch": self._raise_epoch(self.epochs, carried, check)}
+            except LampError as error:
+                if error.details.get("server_error") != DEADLOCK:
+                    raise
+                self.epochs.query("ROLLBACK")  # all of it is tried again, as a deadlock took all of it back
+        return {"epoch": self._raise_epoch(self.epochs, carried, check)}
+
+    def _raise_epoch(self, epochs: Table, carried: str, check: bool) -> int:
+        """The new epoch. Sessions to keep, if their layout has a column for theirs, are ``carried`` along."""
+        if not check:
+            epochs.query("START TRANSACTION")
+        lock = "" if check else " FOR UPDATE"
+        rows = epochs.query(f"SELECT epoch FROM {epochs.quoted} WHERE name = {self.epoch_name}{lock}")
         if not rows:
             raise LampError(
                 "session_purge_no_epoch",
                 f"The table {epochs.name} has no row named {self.epoch_name}: no epoch was raised, nothing was purged.",
                 "Correct epoch_table and epoch_name; for layout lamp apply the delta set session_store.",
             )
-        if not check:
-            epochs.change(f"UPDATE {epochs.quoted} SET epoch = epoch + 1 WHERE name = {self.epoch_name}")
-            if carried:
-                column = _mysql.quote_identifier(self.layout.epoch)
-                new = int(rows[0][0]) + 1
-                self.table.change(
-                    f"UPDATE {self.table.quoted} SET {column} = {new} WHERE {column} = {new} - 1 AND {self._kept_ids()}"
-                )
+        new = int(rows[0][0]) + 1
+        if check:
+            return new
+        epochs.query(f"UPDATE {epochs.quoted} SET epoch = {new} WHERE name = {self.epoch_name}")
+        if carried:
+            column = _mysql.quote_identifier(carried)
+            self.table.query(
+                f"UPDATE {self.table.quoted} SET {column} = {new} WHERE {column} = {new} - 1 AND {self._kept_ids()}"
+            )
         epochs.query("COMMIT")
-        return {"epoch": int(rows[0][0]) + 1}
+        return new
 
     # -- removal
 

@@ -10,6 +10,8 @@ import hashlib
 from typing import Any
 
 import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql import Table
 
 from tests.support.modules import ROOT, run_module
 from tests.support.purge import purge
@@ -119,6 +121,24 @@ def test_who_is_kept_by_cookie_is_taken_along_into_the_new_epoch(own: Tables, on
     assert own.sql("SELECT id, epoch FROM lamp_session") == [(bob, own.epoch)]
     assert own.sql("SELECT session_id FROM lamp_session_variable") == [(bob,)]
     assert own.epoch == 2
+
+
+def test_a_deadlock_takes_back_the_epoch_and_who_was_taken_along_and_both_are_tried_again(
+    own: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = Table.query
+    refused: list[str] = []
+
+    def conflict(self: Table, sql: str) -> list[tuple[Any, ...]]:
+        if sql == "COMMIT" and not refused:
+            refused.append(sql)
+            query(self, "ROLLBACK")
+            raise LampError("session_purge_failed", "as a Galera node refuses a transaction", server_error=1213)
+        return query(self, sql)
+
+    monkeypatch.setattr(Table, "query", conflict)
+    assert own.purge(keep_ids=["bob"])["epoch"] == 2
+    assert (refused, own.epoch, own.sql("SELECT epoch FROM lamp_session")) == (["COMMIT"], 2, [(2,)])
 
 
 def test_tables_of_another_database_are_named_with_it(own: Tables) -> None:
