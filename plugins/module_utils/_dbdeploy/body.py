@@ -69,7 +69,8 @@ class Body:
     """Reads one statement token by token; ``inside`` says whether a ``;`` at this place belongs to it."""
 
     def __init__(self, kind: str) -> None:
-        self.head = kind  # what the head is still awaited of; empty once the body has begun
+        self.head = kind  # of which routine's head this is; empty once the body has begun
+        self.named = False  # whether the head got past the routine's kind
         self.depth = 0
         self.open: list[str] = []
         self.begins = True  # whether a statement begins with the next token
@@ -87,7 +88,7 @@ class Body:
     def feed(self, text: str, backslash: bool = True) -> None:
         """Read on; ``text`` ends at the end of a token."""
         for token in tokens(text, backslash):
-            word = "." if self.previous == "." else token.upper()
+            word = "name" if self.previous == "." else token.upper()  # what is qualified is no keyword
             if self.head:
                 self._head(word)
             else:
@@ -97,7 +98,8 @@ class Body:
     def _head(self, word: str) -> None:
         if word in "()":
             self.depth += 1 if word == "(" else -1
-        if self.depth:
+        self.named = self.named or word == self.head
+        if self.depth or not self.named:
             return
         if self.head == "EVENT":
             begins = word == "DO"

@@ -198,9 +198,9 @@ class Splitter:
         """A character that may mean more than itself. Returns where to go on."""
         character, following = line[position], line[position + 1 : position + 2]
         if character == "\\":
-            if following not in ("", "N"):
+            if following not in ("", "N", "-"):  # a dump begins with "\\-": commands of the client are not to be obeyed
                 self.refuse(line[position : position + 2])
-            if following:
+            if following == "N":
                 due, self.space = self.space, False  # the client puts no space before it
                 self.add("\\N")
                 self.space = due
