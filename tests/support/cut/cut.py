@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A callback that kills ansible-playbook (-9) at a task, and writes down which tasks there are.
 
-CUT_AT is the number of the task, from 1, in front of which it dies; CUT_LOG is the file for the tasks' names.
+CUT_AT is the task in front of which it dies, by its number from 1 or by its name; CUT_LOG is a file for the names.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
-        self.last = int(os.environ.get("CUT_AT", "0"))
+        self.last = os.environ.get("CUT_AT", "")
         self.log = os.environ.get("CUT_LOG", "")
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
@@ -43,5 +43,5 @@ class CallbackModule(CallbackBase):
         if self.log:
             with open(self.log, "a", encoding="utf-8") as stream:
                 stream.write(f"{task.get_name()}\n")
-        if self.count == self.last:
+        if self.last in (str(self.count), task.get_name().rpartition(" : ")[2]):
             os.kill(os.getpid(), signal.SIGKILL)
