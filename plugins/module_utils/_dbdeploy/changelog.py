@@ -254,10 +254,12 @@ class Changelog:
         return [row, self.remember_sql(delta)]
 
     def forget_sql(self, delta: Delta) -> list[str]:
-        """Takes ``delta`` out of the changelog, as it was undone."""
+        """Takes ``delta`` out of the changelog, as it was undone; applied again, it drops sessions again."""
+        drop = f"DELETE FROM {self.drop} WHERE delta_set = {self.set_literal} AND tag = {literal(delta.drop_tag)}"
         return [
             f"DELETE FROM {self.table} WHERE change_number = {delta.number} AND {self._in_set}",
             self.forget_progress_sql(delta),
+            *([drop] if delta.tagged and self.has_drop else []),
         ]
 
     def forget_progress_sql(self, delta: Delta) -> str:
