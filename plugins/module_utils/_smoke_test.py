@@ -15,6 +15,17 @@ from ansible_collections.lamp.cluster.plugins.module_utils._http import ADDRESS,
 
 TOKEN = re.compile(r"[A-Za-z0-9]{20,128}")
 
+# The options of one test, as modules take them.
+TEST_OPTIONS = {
+    "path": {"type": "str", "required": True},
+    "status": {"type": "int", "default": 200},
+    "contains": {"type": "str"},
+    "absent": {"type": "str"},
+    "json": {"type": "dict"},
+    "headers": {"type": "dict"},
+    "timeout": {"type": "float", "default": 10},
+}
+
 
 def local_address(base_url: str) -> str:
     """This host's own address for ``base_url``; the port is that of ``base_url``."""
@@ -107,6 +118,18 @@ class SmokeTester:
         self.headers = headers
         self.verify = verify
         self.patience = patience
+
+    @classmethod
+    def of(cls, params: dict[str, t.Any]) -> SmokeTester:
+        """The tester that a module's options ask for."""
+        headers = {"X-Lamp-Bypass": params["bypass_token"]} if params["bypass_token"] else {}
+        return cls(
+            params["address"] or local_address(params["base_url"]),
+            params["base_url"],
+            headers,
+            verify=bool(params.get("validate_certs")),
+            patience=params["patience"],
+        )
 
     def try_once(self, test: dict[str, t.Any]) -> list[str]:
         """The faults of one request; no answer at all is a fault, too."""

@@ -121,6 +121,43 @@ options:
   bypass_token:
     description: Token that leads that request through a block, as given to M(lamp.cluster.maintenance).
     type: str
+  tests:
+    description:
+      - Smoke tests of the release once it is live, as the option of M(lamp.cluster.smoke_test). They go the way of
+        O(url), O(address) and O(bypass_token). One that fails fails the module; the release stays live.
+      - Here and not in a task of its own they cost a maintenance window next to nothing.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Path and query, such as V(/login?next=/).
+        type: str
+        required: true
+      status:
+        description: The status that is expected.
+        type: int
+        default: 200
+      contains:
+        description: A text that the body must contain.
+        type: str
+      absent:
+        description: A text that the body must not contain.
+        type: str
+      json:
+        description: Values that a JSON body must have, by dotted path (V(a.b.0)). They are compared as text.
+        type: dict
+      headers:
+        description: Headers that the answer must have, with these values.
+        type: dict
+      timeout:
+        description: Seconds to wait for the answer.
+        type: float
+        default: 10
+  patience:
+    description: Seconds during which one of O(tests) that fails is tried again.
+    type: float
+    default: 0
   keep:
     description: How many releases are left on the host, the live one among them.
     type: int
@@ -245,6 +282,12 @@ reloaded:
   type: list
   elements: str
   sample: [apache2]
+tests:
+  description: What each of O(tests) found, up to the first that failed, as M(lamp.cluster.smoke_test) returns it.
+  returned: when O(state=active), unless in check mode
+  type: list
+  elements: dict
+  sample: [{path: /health.php, passed: true, faults: [], seconds: 0.004}]
 reload_pending:
   description: Services that still have to be reloaded.
   returned: when a reload failed
@@ -262,6 +305,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
 from ansible_collections.lamp.cluster.plugins.module_utils._release.work import Work
+from ansible_collections.lamp.cluster.plugins.module_utils._smoke_test import TEST_OPTIONS, SmokeTester, check
 
 NEED_A_RELEASE = ["staged", "active", "absent", "rejected"]
 TEMPLATE_OPTIONS = {
@@ -276,13 +320,23 @@ TEMPLATE_OPTIONS = {
 def release(module: AnsibleModule) -> dict[str, t.Any]:
     """Do what O(state) says; say a plain refusal of the system in words."""
     try:
-        return Work(module.params, module.check_mode).run()
+        result = Work(module.params, module.check_mode).run()
     except OSError as error:
         raise LampError(
             "release_io",
             f"{error.filename or module.params['path']}: {error.strerror}.",
             "Run the play as root, and see that the disk is writable.",
         ) from error
+    if module.params["state"] == "active" and module.params["tests"] and not module.check_mode:
+        result["tests"] = smoke_test(module.params)
+    return result
+
+
+def smoke_test(params: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    """Ask the release that is live now. :raises LampError: ``smoke_test_failed``"""
+    asked = {**params, "base_url": params["url"]}
+    check(asked)
+    return SmokeTester.of(asked).run(params["tests"])
 
 
 def main() -> None:
@@ -307,6 +361,8 @@ def main() -> None:
             "url": {"type": "str", "default": "http://localhost"},
             "address": {"type": "str"},
             "bypass_token": {"type": "str", "no_log": True},
+            "tests": {"type": "list", "elements": "dict", "default": [], "options": TEST_OPTIONS},
+            "patience": {"type": "float", "default": 0},
             "keep": {"type": "int", "default": 5},
             "reason": {"type": "str", "default": "rolled back"},
             "force": {"type": "bool", "default": False},

@@ -115,33 +115,14 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
-from ansible_collections.lamp.cluster.plugins.module_utils._smoke_test import SmokeTester, check, local_address
-
-TEST_OPTIONS = {
-    "path": {"type": "str", "required": True},
-    "status": {"type": "int", "default": 200},
-    "contains": {"type": "str"},
-    "absent": {"type": "str"},
-    "json": {"type": "dict"},
-    "headers": {"type": "dict"},
-    "timeout": {"type": "float", "default": 10},
-}
+from ansible_collections.lamp.cluster.plugins.module_utils._smoke_test import TEST_OPTIONS, SmokeTester, check
 
 
 def smoke_test(module: AnsibleModule) -> dict[str, t.Any]:
     """Run the tests; nothing is ever changed, so that check mode is the same."""
     params = module.params
-    here = local_address(params["base_url"])
     check(params)
-    headers = {"X-Lamp-Bypass": params["bypass_token"]} if params["bypass_token"] else {}
-    tester = SmokeTester(
-        params["address"] or here,
-        params["base_url"],
-        headers,
-        verify=params["validate_certs"],
-        patience=params["patience"],
-    )
-    return {"changed": False, "tests": tester.run(params["tests"])}
+    return {"changed": False, "tests": SmokeTester.of(params).run(params["tests"])}
 
 
 def main() -> None:
