@@ -8,6 +8,7 @@ declare(strict_types=1);
 namespace Lamp\Cluster\Tests;
 
 use Lamp\Cluster\Session\Store;
+use PHPUnit\Framework\Attributes\DataProvider;
 use PHPUnit\Framework\TestCase;
 
 abstract class HandlerTestCase extends TestCase
@@ -59,6 +60,12 @@ abstract class HandlerTestCase extends TestCase
         return $handler;
     }
 
+    /** What the handler says that it deleted. */
+    protected function cleanUp(): int|false
+    {
+        return $this->opened()->gc(1000);
+    }
+
     /** @param array<string, mixed> $variables */
     protected function save(array $variables, string $id = self::ID): void
     {
@@ -95,7 +102,7 @@ abstract class HandlerTestCase extends TestCase
         self::assertSame(1, $this->stored());
     }
 
-    public function hostileTexts(): iterable
+    public static function hostileTexts(): iterable
     {
         yield 'SQL' => ["' OR '1'='1' -- "];
         yield 'SQL, backslash' => ["\\' OR 1=1; DROP TABLE lamp_session; #"];
@@ -112,6 +119,7 @@ abstract class HandlerTestCase extends TestCase
     }
 
     /** @dataProvider hostileTexts */
+    #[DataProvider('hostileTexts')]
     public function testHostileIds(string $id): void
     {
         $this->save(['a' => 1]);
@@ -127,6 +135,7 @@ abstract class HandlerTestCase extends TestCase
     }
 
     /** @dataProvider hostileTexts */
+    #[DataProvider('hostileTexts')]
     public function testHostileNamesAndValues(string $text): void
     {
         $variables = ['before' => 0, "v$text" => $text, 'after' => [$text => "$text|a:1:{"]];
@@ -151,7 +160,7 @@ abstract class HandlerTestCase extends TestCase
         $this->expire();
         self::assertNull($this->load());
         $this->save(['b' => 2], 'fedcba9876543210fedcba9876543210');
-        self::assertSame(1, $this->opened()->gc(1000));
+        self::assertSame(1, $this->cleanUp());
         self::assertSame(1, $this->stored());
         self::assertSame(['b' => 2], $this->load('fedcba9876543210fedcba9876543210'));
         self::assertSame('', $this->errors());

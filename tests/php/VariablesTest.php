@@ -7,11 +7,12 @@ declare(strict_types=1);
 namespace Lamp\Cluster\Tests;
 
 use Lamp\Cluster\Session\Variables;
+use PHPUnit\Framework\Attributes\DataProvider;
 use PHPUnit\Framework\TestCase;
 
 final class VariablesTest extends TestCase
 {
-    public function sessions(): iterable
+    public static function sessions(): iterable
     {
         $shared = new \ArrayObject([1, 'x|y:"{;}']);
         $loop = new \stdClass();
@@ -30,6 +31,7 @@ final class VariablesTest extends TestCase
      * @dataProvider sessions
      * @param array<string, mixed> $session
      */
+    #[DataProvider('sessions')]
     public function testATextOfOldIsReadAsPhpReadsIt(array $session): void
     {
         session_save_path(sys_get_temp_dir());

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.support.modules import ROOT
+from tests.support.servers import php84
 from tests.support.servers.couchdb import CouchDb
 from tests.support.servers.session_store import create_tables
 from tests.support.servers.sql import SqlServer
@@ -24,15 +25,21 @@ SUITES = sorted(path.name for path in FOLDER.glob("*Test.php"))
 ON_MYSQL = [name for name in SUITES if name.startswith("Mysql")]
 
 
-def phpunit(suite: str, folder: Path, **environment: str) -> None:
-    """Run the tests of one class; any message of PHP is a failure."""
-    done = subprocess.run(
-        ["phpunit", "--stderr", "--configuration", str(FOLDER / "phpunit.xml"), str(FOLDER / suite)],
-        cwd=folder, capture_output=True, text=True, check=False,
-        env={**os.environ, "TMPDIR": str(folder), **environment},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "\nOK (" in done.stderr, done.stderr
+@pytest.fixture()
+def phpunit(tmp_path: Path) -> Callable[..., None]:
+    """Run the tests of one class, with a version of PHP; any message of PHP is a failure."""
+
+    def run(version: str, suite: str, **environment: str) -> None:
+        program = php84.phpunit() if version == "8.4" else ["phpunit"]
+        done = subprocess.run(
+            [*program, "--stderr", "--configuration", str(FOLDER / "phpunit.xml"), str(FOLDER / suite)],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+            env={**os.environ, "TMPDIR": str(tmp_path), **environment},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "\nOK (" in done.stderr, done.stderr
+
+    return run
 
 
 @contextmanager
@@ -51,12 +58,15 @@ def tables(server: SqlServer) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize("suite", ON_MYSQL)
-@pytest.mark.parametrize("kind", ["mariadb", "mysql"])
-def test_the_mysql_handlers(suite: str, kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "kind"), [("8.2", "mariadb"), ("8.2", "mysql"), ("8.4", "mariadb")])
+def test_the_mysql_handlers(
+    version: str, suite: str, kind: str, request: pytest.FixtureRequest, phpunit: Callable[..., None]
+) -> None:
     with tables(request.getfixturevalue(kind)) as environment:
-        phpunit(suite, tmp_path, **environment)
+        phpunit(version, suite, **environment)
 
 
 @pytest.mark.parametrize("suite", [name for name in SUITES if name not in ON_MYSQL])
-def test_the_others(suite: str, couchdb: CouchDb, tmp_path: Path) -> None:
-    phpunit(suite, tmp_path, LAMP_COUCHDB_PORT=str(couchdb.port))
+@pytest.mark.parametrize("version", ["8.2", "8.4"])
+def test_the_others(version: str, suite: str, couchdb: CouchDb, phpunit: Callable[..., None]) -> None:
+    phpunit(version, suite, LAMP_COUCHDB_PORT=str(couchdb.port))

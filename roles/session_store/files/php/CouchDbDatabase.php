@@ -119,31 +119,28 @@ final class CouchDbDatabase
 
     /**
      * Delete what expired before $now, or in the layout of old was written before $former: at most 1000 of each.
+     *
+     * The indexes are read as they are, and brought up after that: a user's request does not wait for it.
      */
     public function clean(int $now, int $former): int
     {
         $this->read([]); // the views must be there
-        $gone = $this->delete($this->oldest('by_expiry', $now)['revisions']);
-        $old = $this->oldest('former_by_time', $former);
-        $deleted = $this->delete($old['revisions']);
-        if ($old['total'] === $deleted) {
+        $gone = $this->delete($this->oldest('by_expiry', 'limit=1000&stale=update_after&endkey=' . ($now - 1)));
+        $old = $this->delete($this->oldest('former_by_time', 'limit=1000&stale=update_after&endkey=' . ($former - 1)));
+        if ($old > 0 && $this->oldest('former_by_time', 'limit=1') === []) {
             $design = $this->documents([self::FORMER_DESIGN_ID])[self::FORMER_DESIGN_ID] ?? null;
             if (isset($design['views']['byCreateTime'])) {
                 $this->delete([self::FORMER_DESIGN_ID => $design['_rev']]);
             }
         }
-        return $gone + $deleted;
+        return $gone + $old;
     }
 
-    /** @return array{total: int, revisions: array<string, string>} */
-    private function oldest(string $view, int $end): array
+    /** @return array<string, string> revisions by id */
+    private function oldest(string $view, string $query): array
     {
-        $path = "$this->path/" . self::DESIGN_ID . "/_view/$view?limit=1000&endkey=" . ($end - 1);
-        $answer = $this->expect([200], 'GET', $path)[1];
-        return [
-            'total' => (int) ($answer['total_rows'] ?? 0),
-            'revisions' => array_column($answer['rows'] ?? [], 'value', 'id'),
-        ];
+        $answer = $this->expect([200], 'GET', "$this->path/" . self::DESIGN_ID . "/_view/$view?$query")[1];
+        return array_column($answer['rows'] ?? [], 'value', 'id');
     }
 
     /** Make or upgrade the design document; where another request does so too, its next read sees what came of it. */
