@@ -172,7 +172,7 @@ class BlockableSite:
         shutil.rmtree(self.folder)
 
 
-@pytest.fixture(scope="module", params=["apache", "nginx", "haproxy"])
+@pytest.fixture(scope="session", params=["apache", "nginx", "haproxy"])
 def site(request: pytest.FixtureRequest) -> Iterator[BlockableSite]:
     """An open site; a test leaves it open."""
     allow = {"maintenance_allow": ["127.7.0.0/16", "2001:db8::/32"], "maintenance_trusted_proxies": ["127.0.0.1"]}

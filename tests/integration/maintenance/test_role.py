@@ -30,7 +30,7 @@ def holds(*conditions: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("site", "balancers"),
-    [("apache", []), ("nginx", []), ("haproxy", []), ("haproxy", ["localhost"])],
+    [("apache", []), ("nginx", []), ("haproxy", ["localhost"])],
     indirect=["site"],
 )
 def test_the_role_blocks_and_opens_and_a_second_run_changes_nothing(site: BlockableSite, balancers: list[str]) -> None:
