@@ -255,7 +255,6 @@ def _single(params: dict[str, t.Any], servers: list[addresses.Address], keys: Ke
         else:
             place = {"host": address.host, "port": address.port}
         client = redis.Redis(db=database, **place, **options)
-        client.ping()
         found.append(Redis(client, f"{address} database {database}", keys, PAGE))
     return found
 

@@ -124,7 +124,7 @@ def test_more_sessions_than_a_page_on_more_servers_than_one(server: RedisServer)
 
 
 def test_a_user_of_an_acl_without_scripts_purges_all_the_same(server: RedisServer) -> None:
-    server.client.execute_command("ACL", "SETUSER", "shop", "on", ">shop-secret", "~*", "+scan", "+unlink", "+ping")
+    server.client.execute_command("ACL", "SETUSER", "shop", "on", ">shop-secret", "~*", "+scan", "+unlink")
     fill(server.client, f"{PHP}a", f"{PHP}a_LOCK", f"{PHP}a_b")
     login = {"login_user": "shop", "login_password": "shop-secret"}
     assert run(server, **login)["purged"] == 1
