@@ -58,6 +58,10 @@ molecule: setup ## The molecule scenario
 bench: setup ## Benchmarks against the peers, into docs/benchmarks.md; ROOMS="dbdeploy ..." for some
 	$(PY)/python -m tests.benchmark $(ROOMS)
 
+.PHONY: matrix
+matrix: setup ## Tests with other versions of Ansible, Python, PyMySQL, Debian; WITH="newest ..." for some
+	@$(PY)/python scripts/matrix $(WITH)
+
 .PHONY: docs
 docs: setup ## The documentation site, in docs/_build/html
 	@scripts/docs

@@ -58,8 +58,11 @@ options:
 """
 
 EXAMPLES = r"""
-# plan: "{{ {'web1': looked} | lamp.cluster.deploy_plan(ident='1', release='2f1c9a04be77', due=['web1'], pending=[],
-#           drop=false, mode='auto', balancers=[]) }}"
+- name: Plan the deploy of a release that one host lacks
+  ansible.builtin.set_fact:
+    plan: >-
+      {{ {'web1': looked} | lamp.cluster.deploy_plan(ident='1', release='2f1c9a04be77', due=['web1'], pending=[],
+      drop=false, mode='auto', balancers=[]) }}
 """
 
 RETURN = r"""

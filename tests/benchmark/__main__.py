@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the benchmarks and write docs/benchmarks.md: ``python -m tests.benchmark [room ...]``.
+"""Run the benchmarks and write docs/benchmarks.md and README's table of them: ``python -m tests.benchmark [room ...]``.
 
 A room is a module ``bench_<room>.py`` here with ``def bench(table: Table) -> None`` and a docstring whose first line
 is its title. Rooms that are not named keep the section they have.
@@ -17,6 +17,7 @@ import re
 import sys
 from pathlib import Path
 
+from tests.benchmark import readme
 from tests.benchmark.table import Table
 from tests.support.modules import COLLECTIONS
 
@@ -63,6 +64,7 @@ def main(rooms: list[str]) -> int:
         print(table.markdown(), flush=True)
         body = "".join(f"<!-- room: {name} -->\n{written[name]}" for name in present if name in written)
         REPORT.write_text(f"{HEAD}\n{body.rstrip()}\n")
+    readme.write()
     return 0
 
 

@@ -16,6 +16,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 COLLECTIONS = ROOT / ".cache" / "collections"
 BIN = Path(sys.executable).parent  # the virtual environment that runs the tests
+MODULE_PYTHON = os.environ.get("LAMP_MODULE_PYTHON") or sys.executable  # what runs modules, as on a host of its own
 
 
 class ModuleResult(dict[str, Any]):
@@ -30,7 +31,7 @@ def start_module(
     """The process of ``lamp.cluster.<name>``, for tests that kill it."""
     internal = {"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": "/tmp"}  # noqa: S108 (Ansible's own)
     process = subprocess.Popen(
-        [sys.executable, "-m", f"ansible_collections.lamp.cluster.plugins.modules.{name}"],
+        [MODULE_PYTHON, "-m", f"ansible_collections.lamp.cluster.plugins.modules.{name}"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=COLLECTIONS,
     )  # fmt: skip
     assert process.stdin

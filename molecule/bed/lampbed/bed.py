@@ -69,7 +69,7 @@ class Bed:
         db: int = 3,
         subnet: str = DEFAULT_SUBNET,
         disks: dict[str, str] | None = None,
-        release: str = image.RELEASES[0],
+        release: str = image.DEFAULT_RELEASE,
     ) -> None:
         """Make the hosts, or start those that are off; returns when each has booted and is known to ssh.
 
@@ -178,6 +178,7 @@ class Bed:
         return {
             "bed_name": self.name,
             "bed_subnet": self.state["subnet"],
+            "bed_php": image.RELEASES[self.state.get("release", "bookworm")],
             "shop_url": f"http://{by_group['lb'][0]}",
             "shop_db_host": by_group["lb"][0],
             "shop_db_port": 3306,

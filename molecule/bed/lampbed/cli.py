@@ -55,7 +55,10 @@ def parser() -> argparse.ArgumentParser:
         help="give hosts a small disk that can be filled, e.g. web:/var/www/shop=64m",
     )
     up.add_argument(
-        "--release", choices=image.RELEASES, default=image.RELEASES[0], help="which Debian (default: %(default)s)"
+        "--release",
+        choices=[*image.RELEASES],
+        default=image.DEFAULT_RELEASE,
+        help="which Debian (default: %(default)s)",
     )
     down = command("down", "remove the bed and every trace of it")
     down.add_argument("--image", action="store_true", help="remove the image as well")

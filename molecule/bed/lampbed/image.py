@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sys
 import tempfile
@@ -16,7 +17,8 @@ from .machine import CACHE, BedError, containers, locked, podman, run
 
 RECIPE = Path(__file__).resolve().parents[1] / "image"
 REPOSITORY = "localhost/lamp-bed"
-RELEASES = ("bookworm", "trixie", "bullseye")
+RELEASES = {"bookworm": "8.2", "trixie": "8.4"}  # and the PHP that each of them has
+DEFAULT_RELEASE = os.environ.get("LAMP_BED_RELEASE") or "bookworm"
 OURS = ("Debian", "main")
 LABELS = ('CMD ["/sbin/init"]', "STOPSIGNAL SIGRTMIN+3")
 
