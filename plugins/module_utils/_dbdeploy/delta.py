@@ -44,6 +44,7 @@ class Delta:
         self.file_hash = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
         self._parts: Parts | None = None
         self._checksum = ""
+        self._summary: dict[str, t.Any] = {}
 
     @property
     def parts(self) -> Parts:
@@ -91,13 +92,15 @@ class Delta:
 
     def summary(self) -> dict[str, t.Any]:
         """What the module returns of it."""
-        return {
-            "number": self.number,
-            "name": self.name,
-            "checksum": self.checksum,
-            "statements": len(self.statements),
-            "drops_sessions": self.tagged,
-        }
+        if not self._summary:
+            self._summary = {
+                "number": self.number,
+                "name": self.name,
+                "checksum": self.checksum,
+                "statements": len(self.statements),
+                "drops_sessions": self.tagged,
+            }
+        return dict(self._summary)
 
     def release(self) -> None:
         """Forget the statements; they can be read again."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
@@ -20,13 +21,16 @@ def read(folder: Path, encoding: str) -> list[tuple[str, str]]:
             "dbdeploy_no_folder", f"The folder of deltas {folder} does not exist.", "Correct src, or make the folder."
         )
     found = []
-    for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            continue
+    for name in sorted(entry.name for entry in os.scandir(folder) if not entry.is_dir()):
+        path = os.path.join(folder, name)
+        text = ""
         try:
-            found.append((path.name, path.read_text(encoding=encoding) if path.suffix == ".sql" else ""))
+            if name.endswith(".sql"):
+                with open(path, encoding=encoding) as file:
+                    text = file.read()
         except (OSError, UnicodeError, LookupError) as error:
             raise LampError(
                 "dbdeploy_unreadable", f"{path} cannot be read as {encoding}: {error}.", "Correct it, or set encoding."
             ) from error
+        found.append((name, text))
     return found

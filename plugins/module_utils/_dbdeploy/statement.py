@@ -9,7 +9,9 @@ import hashlib
 import re
 
 STRING = r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\""
-QUOTED_OR_SPACE = re.compile(rf"{STRING}|`[^`]*`|\s+", re.DOTALL)
+QUOTED = re.compile(rf"({STRING}|`[^`]*`)", re.DOTALL)
+SPACES = re.compile(r"\s+")
+AROUND = re.compile(r" ?([^\w\s$@]) ?")
 STRINGS = re.compile(STRING, re.DOTALL)
 CODE_FRAME = re.compile(rf"({STRING}|`[^`]*`)|/\*M?!\d*|\*/", re.DOTALL)
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
@@ -18,6 +20,7 @@ SET_FOR = re.compile(r"SET\s+STATEMENT\b.*?\bFOR\s+(?=[A-Za-z(])", re.IGNORECASE
 TEMPORARY = re.compile(r"(CREATE(\s+OR\s+REPLACE)?|DROP)\s+TEMPORARY\b", re.IGNORECASE)
 VARIABLE = re.compile(r"(?<![\w@])@[\w$.`]+")
 NAMED_LOCK = re.compile(r"_LOCKS?\b", re.IGNORECASE)
+MAY_KEEP = re.compile(r"@|TEMPORARY|_LOCK", re.IGNORECASE)
 CONSTANT_SET = re.compile(r"SET\b[^()]*", re.IGNORECASE)
 
 # What a statement does to the open transaction.
@@ -53,7 +56,9 @@ class Statement:
     @property
     def normal(self) -> str:
         """The statement with one space, where words need it, for any white space outside of strings."""
-        return QUOTED_OR_SPACE.sub(_space, self.text)
+        between = QUOTED.split(self.text)
+        between[::2] = [AROUND.sub(r"\1", SPACES.sub(" ", part)) for part in between[::2]]
+        return "".join(between)
 
     @property
     def code(self) -> str:
@@ -95,6 +100,8 @@ class Statement:
         """Whether it leaves something in the session: variables, temporary tables, locks, open handlers."""
         if self.kind in (CALL, LOCK) or self.first_word in KEEPS or not self.closed or "/*" in self.text:
             return True
+        if not MAY_KEEP.search(self.text):
+            return False
         if "@" in self.text and VARIABLE.search(self.bare):
             return True
         return self.temporary or bool(NAMED_LOCK.search(self.text))
@@ -116,14 +123,6 @@ class Statement:
         """Whether it empties ``table``."""
         name = rf"(`?\w+`?\s*\.\s*)?`?{re.escape(table)}`?"
         return bool(re.fullmatch(rf"(TRUNCATE(\s+TABLE)?|DELETE\s+FROM)\s+{name}\s*", self.normal, re.IGNORECASE))
-
-
-def _space(match: re.Match[str]) -> str:
-    """What a string, or white space, is in the normal form."""
-    if not match.group().isspace():
-        return match.group()
-    around = match.string[match.start() - 1] + match.string[match.end()]
-    return " " if all(character.isalnum() or character in "_$@'\"`" for character in around) else ""
 
 
 GRAMMAR = frozenset(["IF", "NOT", "EXISTS", "LIKE", "AS", "SELECT", "ENGINE"])
