@@ -225,6 +225,18 @@ gaps:
   type: list
   elements: str
   sample: ["4", "7-9"]
+table_changes:
+  description:
+    - What statements will do to the tables that are there, each with C(number) (of the delta), C(statement) (from 1),
+      C(table), C(rows) (the server's estimate) and C(effect), which is V(instant) (only the definition changes),
+      V(index) (an index is built or dropped, without a rebuild), V(rebuild) or V(removal) (of rows).
+    - It is told from the statements and the tables, by InnoDB's rules; what is not known to be instant counts as a
+      rebuild.
+  returned: in check mode, and with C(--diff)
+  type: list
+  elements: dict
+  sample:
+    - {number: 3, statement: 1, table: product, rows: 1200, effect: instant}
 drop_sessions:
   description: Whether a session drop is due.
   returned: success
@@ -284,7 +296,9 @@ from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import delta as delta_files
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import folder, galera, output
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.engine import Engine, Settings, describe
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.engine import Engine, Settings
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.outlook import Outlook
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.plan import Plan
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.run import Run
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script import Dialect
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec
@@ -367,8 +381,10 @@ def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
             for warning in galera.look_ahead(run.connection, work(engine), params["allow_unreplicated"]):
                 module.warn(warning)
         plan = {**engine.plan(), "ignored_files": ignored}
-        if module._diff:
-            plan["diff"] = {"prepared": describe(engine)}
+        if module._diff or module.check_mode:
+            shown = Plan(engine, Outlook(run.session, run.flavour))
+            plan["table_changes"] = shown.changes
+            plan["diff"] = {"prepared": shown.text}
         if params["output_file"] or params["undo_output_file"]:
             return {**plan, **output.write(engine, params, check_mode=module.check_mode)}
         if module.check_mode:

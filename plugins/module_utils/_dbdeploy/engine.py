@@ -215,25 +215,3 @@ class Engine:
             self.changelog.write([])
         if self.settings.accept_changed:
             self.changelog.write([self.changelog.remember_sql(delta) for delta in self.edited()])
-
-
-def describe(engine: Engine) -> str:
-    """The plan in words and SQL, for the diff."""
-    settings, lines = engine.settings, []
-    for delta in engine.todo():
-        statements = delta.undo if settings.state == "undone" else delta.statements
-        progress = engine.unfinished.get(delta.number)
-        notes = [
-            f"resumes at statement {progress.done + 1}" if progress else "",
-            "drops sessions" if delta.tagged and settings.state == "applied" else "",
-            "" if delta.undo or settings.state == "baselined" else "cannot be undone",
-            "recorded, not run" if settings.state == "baselined" else "",
-        ]
-        verb = {"applied": "apply", "undone": "undo", "baselined": "baseline"}[settings.state]
-        lines.append(f"-- {verb} {delta.name}" + "".join(f"; {note}" for note in notes if note))
-        if settings.state != "baselined":
-            lines.extend(f"{statement.text};" for statement in statements)
-    lines.extend(f"-- record a session drop: {tag}" for tag in engine.new_tags())
-    if settings.state == "sessions_dropped":
-        lines.extend(f"-- session drop done: {tag}" for tag in engine.due())
-    return "".join(f"{line}\n" for line in lines)

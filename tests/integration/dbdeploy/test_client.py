@@ -93,7 +93,8 @@ def test_the_modes_that_dumps_keep_in_variables_are_followed(mode: str, string: 
 
 EXPRESSIONS = [
     "1", "IF(1, 2, 3)", "CASE 1 WHEN 1 THEN 'END;' ELSE 2 END", "REPEAT('x;', 2)", "(SELECT `end` FROM `if`)",
-    "@begin", "CASE WHEN i > 1 THEN CASE i WHEN 2 THEN 3 END END", "REPLACE('a', 'b', 'END IF')", "i", "(SELECT t.begin FROM t)",
+    "@begin", "CASE WHEN i > 1 THEN CASE i WHEN 2 THEN 3 END END", "REPLACE('a', 'b', 'END IF')", "i",
+    "(SELECT t.begin FROM t)",
 ]  # fmt: skip
 SIMPLE = [
     "SET i = {e};", "SELECT {e} INTO i;", "INSERT INTO t VALUES ({e}) ON DUPLICATE KEY UPDATE n = 1;", "DELETE FROM t;",
