@@ -227,6 +227,15 @@ final class CouchDbSessionHandlerTest extends HandlerTestCase
         self::assertNull($this->load('0123456789abcdef0123456789abcdee'));
     }
 
+    public function testASessionOfOldThatNobodyUnderstandsIsLeftBehind(): void
+    {
+        $this->save(['a' => 1]);
+        $this->put('0123456789abcdef0123456789abcdee', ['data' => '{"a": 1}', 'createdAt' => time()]);
+        self::assertNull($this->load('0123456789abcdef0123456789abcdee'));
+        self::assertStringContainsString('left behind', $this->errors());
+        self::assertSame(2, $this->stored());
+    }
+
     public function testADroppedDatabaseEndsAllSessions(): void
     {
         $this->save(['a' => 1]);

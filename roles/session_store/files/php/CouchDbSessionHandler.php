@@ -190,7 +190,16 @@ final class CouchDbSessionHandler extends Store
         }
         $time = $former['createdAt'];
         $time = is_numeric($time) ? (float) $time : (float) strtotime((string) $time);
-        return ($time > 1e11 ? $time / 1000 : $time) + $this->ttl() >= time() ? $former : null;
+        if (($time > 1e11 ? $time / 1000 : $time) + $this->ttl() < time()) {
+            return null;
+        }
+        try {
+            $this->content($former);
+            return $former;
+        } catch (\UnexpectedValueException $problem) {
+            error_log('lamp.cluster: a session of the layout of old is left behind: ' . $problem->getMessage());
+            return null;
+        }
     }
 
     /** @param array<string, mixed> $document */
