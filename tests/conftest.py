@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -67,3 +68,12 @@ def couchdb() -> Iterator[CouchDb]:
     """A server of CouchDB's protocol."""
     with CouchDb() as server:
         yield server
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Sum up what tests counted with ``record_property("counted ...", number)``."""
+    sums: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        sums.update({name: value for name, value in report.user_properties if name.startswith("counted ")})
+    for name, number in sorted(sums.items()):
+        terminalreporter.write_line(f"{number} {name.partition(' ')[2]}")
