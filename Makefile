@@ -62,6 +62,10 @@ bench: setup ## Benchmarks against the peers, into docs/benchmarks.md; ROOMS="db
 matrix: setup ## Tests with other versions of Ansible, Python, PyMySQL, Debian; WITH="newest ..." for some
 	@$(PY)/python scripts/matrix $(WITH)
 
+.PHONY: screenshots
+screenshots: setup ## The pictures in docs/images, by chromium; REPORT=file for another report than the demo's
+	@$(PY)/python scripts/screenshots $(REPORT)
+
 .PHONY: docs
 docs: setup ## The documentation site, in docs/_build/html
 	@scripts/docs
