@@ -169,7 +169,7 @@ class Splitter:
 
     def refuse_command(self, text: str) -> None:
         """:raises LampError: when ``text`` begins with a command of the client"""
-        name, _, rest = text.replace("\t", " ").partition(" ")
+        name, _space, rest = text.replace("\t", " ").partition(" ")
         takes_argument = COMMANDS.get(name.lower())
         if takes_argument is not None and (takes_argument or not rest.strip(SPACE)):
             self.refuse(name)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 
 STRING = r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\""
@@ -137,7 +138,7 @@ def _kind(code: str) -> str:
     inner = SET_FOR.match(code)
     if inner:
         return _kind(code[inner.end() :])
-    words = [match.group().upper() for match, _ in zip(WORD.finditer(code.lstrip("( \t\r\n")), range(2))]
+    words = [match.group().upper() for match in itertools.islice(WORD.finditer(code.lstrip("( \t\r\n")), 2)]
     first, second = [*words, "", ""][:2]
     if LABELLED.match(code) or first in PROGRAMS or (first, second) == ("BEGIN", "NOT"):
         return CALL
