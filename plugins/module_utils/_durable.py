@@ -12,9 +12,10 @@ import tempfile
 TEMPORARY = ".writing-"  # what a write that was killed leaves: begins so, and may be removed
 
 
-def write(path: str | os.PathLike[str], text: str, mode: int = 0o644) -> None:
+def write(path: str | os.PathLike[str], text: str, mode: int = 0o644, *, flush: bool = True) -> None:
     """Replace the file ``path`` by ``text``: a reader sees the old one or the new one. Durable on return.
 
+    :param flush: false leaves it to the caller to make it durable, with much else, by one flush of the file system
     :raises OSError: then the old file is as it was
     """
     folder, name = os.path.split(os.fspath(path))
@@ -24,13 +25,15 @@ def write(path: str | os.PathLike[str], text: str, mode: int = 0o644) -> None:
             stream.write(text)
             stream.flush()
             os.fchmod(number, mode)
-            os.fsync(number)
+            if flush:
+                os.fsync(number)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    sync_folder(folder or ".")
+    if flush:
+        sync_folder(folder or ".")
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:

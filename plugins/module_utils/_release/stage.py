@@ -171,11 +171,11 @@ class Staging:
             os.close(number)
 
     def _name(self, manifest: Manifest) -> None:
-        """Everything durable, then the records, then the name."""
-        sync_filesystem(self.folder)
-        _durable.write(self.layout.manifest(self.name), manifest.to_json())
+        """Everything durable, records too, then the name: without it a record says nothing."""
         record = {"release": self.name, "staged_at": now(), "files": len(manifest.files), "bytes": manifest.size}
-        write_json(self.layout.record(self.name), record)
+        write_json(self.layout.record(self.name), record, flush=False)
+        _durable.write(self.layout.manifest(self.name), manifest.to_json(), flush=False)
+        sync_filesystem(self.folder)
         target = self.layout.release(self.name)
         if os.path.lexists(target):  # without a record it was not whole: nobody could have switched to it
             away = self.layout.release(TEMPORARY + secrets.token_hex(8))

@@ -85,9 +85,9 @@ def read_record(layout: Layout, name: str) -> dict[str, t.Any]:
     return _read(layout.record(name))
 
 
-def write_json(path: str, data: dict[str, t.Any]) -> None:
-    """Replace ``path`` atomically by ``data``; durable on return."""
-    _durable.write(path, json.dumps(data, indent=1, sort_keys=True) + "\n")  # readable by monitoring; holds no secret
+def write_json(path: str, data: dict[str, t.Any], *, flush: bool = True) -> None:
+    """Replace ``path`` atomically by ``data``; durable on return, unless the caller flushes. Readable by monitoring."""
+    _durable.write(path, json.dumps(data, indent=1, sort_keys=True) + "\n", flush=flush)
 
 
 @contextlib.contextmanager

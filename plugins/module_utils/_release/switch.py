@@ -17,10 +17,8 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.state import
 RELOAD_SECONDS = 60
 
 
-def switch(layout: Layout, state: State, name: str) -> None:
-    """Point ``current`` to the release, in one atomic step. The history is written before."""
-    state.history = [*state.lived(layout.current_release()), name]
-    state.save()
+def switch(layout: Layout, name: str) -> None:
+    """Point ``current`` to the release, in one atomic step."""
     temporary = os.path.join(layout.root, f".current-{secrets.token_hex(8)}")
     os.symlink(os.path.join("releases", name), temporary)
     try:

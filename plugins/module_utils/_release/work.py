@@ -176,12 +176,14 @@ class Work:
             services = sorted({*services, *self.params["services"]})
         todo += [f"reload {service}" for service in services]
         if todo and not self.check_mode:
-            if services != self.state.reload:  # recorded before anything changes: a run that dies is made up for
-                self.state.reload = services
-                self.state.save()
+            # Recorded before anything changes: a run that dies is made up for.
+            self.state.reload = services
+            if current != name:
+                self.state.history = [*self.state.lived(current), name]
+            self.state.save()
             rendered.write(folder, due)
             if current != name:
-                switch(self.layout, self.state, name)
+                switch(self.layout, name)
             reload_services(self.state)
             if self.probe is not None:
                 self.probe.prove(folder)
