@@ -15,7 +15,10 @@ def make(folder: Path, alternative: str = "IP:127.0.0.1") -> dict[str, Path]:
     new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     authority = folder / "ca-key.pem"
     subprocess.run(
-        [*new, "-subj", "/CN=lamp test", "-keyout", str(authority), "-out", str(paths["ca"])],
+        [
+            *new, "-subj", "/CN=lamp test", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+            "-keyout", str(authority), "-out", str(paths["ca"]),
+        ],
         check=True, capture_output=True,
     )  # fmt: skip
     subprocess.run(
