@@ -77,11 +77,11 @@ class Outlook:
             return self._about(alter.group(1) or alter.group(2), lambda name: self._alter(name, alter.group(3)))
         if created:
             special = (created.group(1) or "").strip().upper() in ("FULLTEXT", "SPATIAL")
-            return self._about(created.group(2) or created.group(3), lambda _: REBUILD if special else INDEX)
+            return self._about(created.group(2) or created.group(3), lambda _name: REBUILD if special else INDEX)
         if removes:
-            return self._about(removes.group(1) or removes.group(2), lambda _: REMOVAL)
+            return self._about(removes.group(1) or removes.group(2), lambda _name: REMOVAL)
         if optimized:
-            return self._about(optimized.group(1) or optimized.group(2), lambda _: REBUILD)
+            return self._about(optimized.group(1) or optimized.group(2), lambda _name: REBUILD)
         return None
 
     def _about(self, name: str, effect: t.Callable[[str], str]) -> Change | None:

@@ -27,6 +27,9 @@ COMMANDS = {
     "warnings": False, "query_attributes": True,
 }  # fmt: skip
 LONGEST_DELIMITER = 15
+STOPS = re.escape("\\'\"`#-/*;")  # characters that may mean more than themselves
+PLAIN = {";": re.compile(f"[^{STOPS}]+")}  # runs of others, by what the delimiter begins with
+LONGEST_COMMAND = 40  # characters of a statement among which a command of the client is looked for
 SPACE = " \t\n\v\f\r"
 TRAILING = "".join(chr(code) for code in range(33)) + "\x7f"  # what the client cuts off the end of a statement
 UNDO = re.compile(r"[ \t]*--[ \t]*(?://)?[ \t]*@UNDO[ \t]*", re.IGNORECASE)
@@ -52,7 +55,10 @@ class Dialect:
 
     def fresh(self) -> Dialect:
         """The same, as it is when a session begins."""
-        return Dialect(",".join(self.default), self.hints)
+        copy = Dialect.__new__(Dialect)
+        copy.variables, copy.hints = {}, self.hints
+        copy.default = copy.modes = self.default
+        return copy
 
     def escapes(self, quote: str) -> bool:
         """Whether a backslash in a string with this quote (empty: outside of strings) escapes what follows."""
@@ -119,8 +125,10 @@ class Splitter:
     def set_delimiter(self, delimiter: str) -> None:
         """What ends a statement from now on."""
         self.delimiter = delimiter
-        stops = re.escape("".join(dict.fromkeys("\\'\"`#-/*;" + delimiter[0])))
-        self.plain = re.compile(f"[^{stops}]+")
+        first = delimiter[0]
+        if first not in PLAIN:
+            PLAIN[first] = re.compile(f"[^{STOPS}{re.escape(first)}]+")
+        self.plain = PLAIN[first]
 
     def begin(self) -> None:
         """Start to collect the next statement."""
@@ -169,7 +177,7 @@ class Splitter:
 
     def refuse_command(self, text: str) -> None:
         """:raises LampError: when ``text`` begins with a command of the client"""
-        name, _space, rest = text.replace("\t", " ").partition(" ")
+        name, _space, rest = text[:LONGEST_COMMAND].replace("\t", " ").partition(" ")
         takes_argument = COMMANDS.get(name.lower())
         if takes_argument is not None and (takes_argument or not rest.strip(SPACE)):
             self.refuse(name)
