@@ -301,7 +301,8 @@ STORES: dict[str, t.Callable[[dict[str, t.Any]], t.Sequence[Store]]] = {
     "memcached": memcached.stores,
     "couchdb": lambda params: [CouchDb(params)],
 }
-STRING, FLAG = {"type": "str"}, {"type": "bool", "default": False}
+STRING = {"type": "str"}
+FLAG = {"type": "bool", "default": False}
 STRINGS = {"type": "list", "elements": "str", "default": []}
 
 
