@@ -35,6 +35,7 @@ DEFINITION_ONLY = re.compile(
     r"ALTER\s+(?:COLUMN\s+)?\S+\s+(SET|DROP)\s+DEFAULT\b|COMMENT\s*=?\s*''|ALGORITHM\b|LOCK\b", re.I
 )
 RENAMES = re.compile(r"RENAME\s+(COLUMN|INDEX|KEY)\b", re.I)
+ONLY_MARIADB = re.compile(r"RENAME\s+(INDEX|KEY)\b|COMMENT\b", re.I)  # instant there, in place on MySQL
 INDEXES = re.compile(r"ADD\s+(?:CONSTRAINT\s+\S+\s+)?(?:UNIQUE|INDEX|KEY)\b|DROP\s+(?:INDEX|KEY)\b", re.I)
 
 
@@ -117,16 +118,16 @@ class Outlook:
         able = self.tables[table][1] and table not in self.searched and self._since((10, 4), (8, 0, 29))
         added, dropped = ADD_COLUMN.fullmatch(clause), DROP_COLUMN.fullmatch(clause)
         if added:
-            rest = POSITION.sub("", added.group(3))
-            return INSTANT if able and not NOT_INSTANT.search(rest) else REBUILD
-        if dropped:
-            column = (dropped.group(1) or dropped.group(2)).lower()
-            return INSTANT if able and (table, column) not in self.indexed else REBUILD
-        if RENAMES.match(clause):
-            return INSTANT if able and self._since((10, 5, 2), (8, 0, 29)) else REBUILD
-        if DEFINITION_ONLY.match(clause):
-            return INSTANT if able else REBUILD
-        return INDEX if INDEXES.match(clause) else REBUILD
+            able = able and not NOT_INSTANT.search(POSITION.sub("", added.group(3)))
+        elif dropped:
+            able = able and (table, (dropped.group(1) or dropped.group(2)).lower()) not in self.indexed
+        elif RENAMES.match(clause):
+            able = able and self._since((10, 5, 2), (8, 0, 29))
+        elif not DEFINITION_ONLY.match(clause):
+            return INDEX if INDEXES.match(clause) else REBUILD
+        if ONLY_MARIADB.match(clause) and self.flavour.product != "mariadb":
+            return INDEX if RENAMES.match(clause) else REBUILD
+        return INSTANT if able else REBUILD
 
     def _since(self, mariadb: tuple[int, ...], mysql: tuple[int, ...]) -> bool:
         return self.flavour.version >= (mariadb if self.flavour.product == "mariadb" else mysql)

@@ -155,3 +155,20 @@ def test_the_secondaries_can_be_waited_for(on_primary: Folder, mysql_group: Grou
     done = on_primary.run(replicas=[{"host": "127.0.0.1", "port": node.port} for node in others])
     assert [node.query("SELECT id FROM item", database=on_primary.database) for node in others] == [[(1,)], [(1,)]]
     assert len(done["replicas"]) == 2
+
+
+@pytest.mark.parametrize("server", ["mysql"], indirect=True)
+def test_what_is_said_of_alter_table_is_what_the_server_does(deltas: Folder) -> None:
+    said = {
+        "ADD x INT": ("instant", "INSTANT"), "ADD x INT DEFAULT 7 FIRST, DROP extra": ("instant", "INSTANT"),
+        "RENAME COLUMN name TO title": ("instant", "INSTANT"), "ALTER name SET DEFAULT 'x'": ("instant", "INSTANT"),
+        "RENAME INDEX by_name TO of_name": ("index", "INPLACE"), "ADD KEY by_extra (extra)": ("index", "INPLACE"),
+    }  # fmt: skip
+    deltas.write(_1_item="CREATE TABLE item (id INT PRIMARY KEY, name VARCHAR(9), extra INT, KEY by_name (name));")
+    assert deltas.here()["changed"]
+    for change, (effect, algorithm) in said.items():
+        deltas.write(_2_change=f"ALTER TABLE item {change};")
+        assert [each["effect"] for each in deltas.here(check=True)["table_changes"]] == [effect], change
+        deltas.rows("CREATE TABLE copied LIKE item")
+        deltas.rows(f"ALTER TABLE copied {change}, ALGORITHM={algorithm}")
+        deltas.rows("DROP TABLE copied")
