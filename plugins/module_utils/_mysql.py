@@ -44,6 +44,7 @@ HOLDERS = """SELECT GROUP_CONCAT(CONCAT(p.USER, '@', p.HOST, ' (connection ', p.
 FROM information_schema.PROCESSLIST p JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID
 WHERE p.ID <> CONNECTION_ID()"""
 
+SERVER_ERRORS: tuple[type[Exception], ...] = (pymysql.err.MySQLError,) if pymysql else ()
 Connection = t.Any  # pymysql.connections.Connection; PyMySQL may be absent where this file is only imported
 
 

@@ -301,6 +301,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.outlook imp
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.plan import Plan
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.run import Run
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script import Dialect
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import records_error
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec
 from ansible_collections.lamp.cluster.plugins.module_utils._module import run as run_module
 
@@ -392,6 +393,8 @@ def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
         if plan["changed"] or params["accept_changed"]:
             plan.update(run.locked(engine))
         return run.replicated(plan)
+    except _mysql.SERVER_ERRORS as error:
+        raise records_error(error) from error
     finally:
         if run.connection.open:
             run.connection.close()

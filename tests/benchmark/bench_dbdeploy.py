@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from ansible_collections.lamp.cluster.plugins.modules import dbdeploy
 
-from tests.benchmark.peers import PEERS, Deltas, Peer, Raw, generate
+from tests.benchmark.peers import PEERS, Deltas, Peer, Raw, generate, installed
 from tests.benchmark.table import Table, Timed
 from tests.support.modules import run_ansible, run_module
 from tests.support.servers.mariadb import MariaDB
@@ -28,6 +30,12 @@ REMARKS = (
     "*fsync neutralised* is `innodb_flush_log_at_trx_commit=0`; *fsync on* is the server's default. yoyo is measured up"
     " to 100 deltas: its time grows with the square of their number.",
 )
+
+
+def check(answer: dict[str, Any]) -> None:
+    """:raises RuntimeError: when the module did not come to its end"""
+    if "applied" not in answer or "error_code" in answer:
+        raise RuntimeError(answer.get("msg"))
 
 
 class Engine(Peer):
@@ -50,29 +58,28 @@ class Process(Engine):
     """The module as a process."""
 
     name = "process"
+    sizes = range(1000, 1001)
 
     def run(self) -> None:
-        answer = run_module("dbdeploy", self.options)
-        if answer.get("failed"):
-            raise RuntimeError(answer["msg"])
+        check(run_module("dbdeploy", self.options))
 
 
 class Task(Engine):
     """The module as a task of Ansible, on this machine."""
 
     name = "task"
+    sizes = range(1000, 1001)
 
     def run(self) -> None:
-        answer = run_ansible("localhost", "localhost,", "dbdeploy", self.options, "-c", "local")
-        if answer.get("failed"):
-            raise RuntimeError(answer["msg"])
+        python = f"ansible_python_interpreter={sys.executable}"
+        check(run_ansible("localhost", "localhost,", "dbdeploy", self.options, "-c", "local", "-e", python))
 
 
 def contestants(kinds: tuple[type[Peer], ...], folder: Path, server: MariaDB, deltas: Deltas) -> list[Peer]:
     """Those of ``kinds`` that can be had with so many deltas, with their files."""
     found = []
     for kind in kinds:
-        if len(deltas) <= kind.limit:
+        if len(deltas) in kind.sizes:
             peer = kind(folder / kind.__name__.lower(), server, f"bench_{kind.__name__.lower()}")
             peer.prepare(deltas)
             found.append(peer)
@@ -116,6 +123,7 @@ def count_questions(peers: list[Peer], statements: int, deltas: int) -> str:
 def bench(table: Table) -> None:
     """Measure all sizes on both servers, then a run that finds nothing to do."""
     table.remarks.extend(REMARKS)
+    installed()
     kinds: tuple[type[Peer], ...] = (Raw, Engine, Process, Task, *PEERS)
     with tempfile.TemporaryDirectory() as name, MariaDB() as fast, MariaDB(durable=True) as durable:
         for label, server in (("fsync neutralised", fast), ("fsync on", durable)):
@@ -123,9 +131,9 @@ def bench(table: Table) -> None:
                 deltas = generate(size)
                 peers = contestants(kinds, Path(name) / f"{label} {size}", server, deltas)
                 timed = {peer.name: applies(peer) for peer in peers}
-                table.measure(f"{size} deltas, {label}", timed, rounds=3 if size > 100 else 5)
+                table.measure(f"{size} deltas, {label}", timed, rounds=3)
                 if server is fast and size == max(SIZES):
                     counted = [peer for peer in peers if not isinstance(peer, (Process, Task))]
                     table.remarks.append(count_questions(counted, sum(map(len, deltas)), size))
                     again = {peer.name: peer.run for peer in peers if not isinstance(peer, Raw)}
-                    table.measure(f"nothing to do at {size} deltas", again)
+                    table.measure(f"nothing to do at {size} deltas", again, rounds=3)

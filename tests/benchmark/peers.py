@@ -74,7 +74,7 @@ class Peer:
     """One tool; ``prepare`` writes its files, ``run`` applies what is pending to the server's ``database``."""
 
     name = ""
-    limit = 1000  # the most deltas that it is measured with
+    sizes = range(1, 1001)  # the numbers of deltas that it is measured with
 
     def __init__(self, folder: Path, server: MariaDB, database: str) -> None:
         self.folder = folder
@@ -190,7 +190,7 @@ class Yoyo(Peer):
     """yoyo-migrations, from PyPI."""
 
     name = "yoyo"
-    limit = 100
+    sizes = range(1, 101)
 
     def command(self) -> list[str]:
         return [

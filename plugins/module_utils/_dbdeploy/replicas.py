@@ -9,7 +9,7 @@ import time
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection, Flavour, query
+from ansible_collections.lamp.cluster.plugins.module_utils._mysql import SERVER_ERRORS, Connection, Flavour, query
 
 SLICE = 1.0  # seconds between two looks at whether a replica still replicates
 POSITION = {"mariadb": "SELECT @@GLOBAL.gtid_binlog_pos", "mysql": "SELECT @@GLOBAL.gtid_executed"}
@@ -57,9 +57,12 @@ def _wait(connection: Connection, flavour: Flavour, replica: Result, target: str
     name = f"{replica['host']}:{replica['port']}"
     while True:
         left = max(0.0, deadline - time.monotonic())
-        if query(connection, WAIT[flavour.product], (target, min(SLICE, left)))[0][0] == 0:
-            return
-        stopped = _stopped(connection, flavour)
+        try:
+            if query(connection, WAIT[flavour.product], (target, min(SLICE, left)))[0][0] == 0:
+                return
+            stopped = _stopped(connection, flavour)
+        except SERVER_ERRORS as error:
+            stopped = f"it cannot be asked any more ({error})"
         if stopped or left <= 0:
             why = stopped or "it is still behind when the time is up"
             raise LampError(

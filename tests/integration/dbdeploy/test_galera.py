@@ -186,6 +186,17 @@ def test_two_controllers_on_two_nodes_apply_each_delta_once(deltas: Folder, gale
     assert deltas.rows("SELECT id FROM item") == [(1,), (2,)]
 
 
+def test_a_user_who_may_not_make_the_tables_is_told_so(deltas: Folder) -> None:
+    deltas.write(_1_item=TABLE)
+    user = deltas.database
+    deltas.server.query(f"CREATE USER {user}@'127.0.0.1' IDENTIFIED BY 'few-grants'")
+    deltas.server.query(f"GRANT SELECT, INSERT ON {deltas.database}.* TO {user}@'127.0.0.1'")
+    refused = deltas.run(login_user=user, login_password="few-grants")
+    deltas.server.query(f"DROP USER {user}@'127.0.0.1'")
+    assert refused["error_code"] == "dbdeploy_records"
+    assert "changelog_lock" in refused["msg"]
+
+
 def test_a_node_that_is_not_synced_is_refused(deltas: Folder) -> None:
     deltas.write(_1_item=TABLE)
     deltas.server.query("SET GLOBAL wsrep_desync = ON")

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.deltas import TABLE, Folder, names
+from tests.support.deltas import TABLE, Folder, answer, names
+from tests.support.servers.base import wait_until
 from tests.support.servers.galera import Replicated
 from tests.support.servers.mariadb import MariaDB
 
@@ -68,6 +69,18 @@ def test_a_replica_that_has_stopped_fails_the_run_at_once(deltas: Folder, replic
     assert "replication has stopped" in stopped["msg"]
     replicated.replica.query("START SLAVE")
     assert deltas.run(replicas=[place(replicated.replica)])["changed"] is False
+
+
+def test_a_replica_that_dies_while_it_is_waited_for_fails_the_run(deltas: Folder, replicated: Replicated) -> None:
+    deltas.write(_1_item=TABLE)
+    replicate(replicated.replica, 600)
+    process = deltas.start(replicas=[place(replicated.replica)], replica_timeout=600)
+    waits = "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT MASTER_GTID_WAIT%%'"
+    wait_until(lambda: replicated.replica.query(waits), "the wait")
+    replicated.replica.query(f"KILL {replicated.replica.query(waits)[0][0]}")
+    cut = answer(process)
+    assert (cut["error_code"], names(cut["applied"])) == ("dbdeploy_replica_behind", ["1_item.sql"])
+    assert "cannot be asked any more" in cut["msg"]
 
 
 def test_deltas_on_a_replica_are_refused(deltas: Folder, replicated: Replicated) -> None:
