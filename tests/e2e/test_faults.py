@@ -26,7 +26,7 @@ from tests.support.traffic import User
 
 ALL = os.environ.get("LAMP_FAULTS") == "all"
 # In front of these the sample is cut: each of them leaves the site in another state.
-SAMPLE = ("Apply the pending deltas", "Switch to the release", "Record the deploy on every web host")
+SAMPLE = ("Apply the pending deltas", "Switch to the release", "record | Record the deploy on every web host")
 DISK = "/var/www/shop"
 
 

@@ -43,8 +43,9 @@ def split_name(name: str) -> tuple[str, str]:
 def named(task: t.Any) -> str:
     """The task's name, with its phase in front where a block around it gives the variable ``deploy_phase``.
 
-    A role that is used in a deploy has task names of its own.
+    A role that is used in a deploy has task names of its own. What an include is given goes to all that it includes, so
+    that an include tells its own phase by another variable, which counts for itself alone.
     """
     name = str(task.name or task.get_name())
-    phase = task.get_vars().get("deploy_phase")
+    phase = (task.vars or {}).get("deploy_include_phase") or task.get_vars().get("deploy_phase")
     return f"{phase} | {name}" if phase else name
