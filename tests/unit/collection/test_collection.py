@@ -55,3 +55,10 @@ def test_every_error_code_is_explained_and_no_other() -> None:
     text = "\n".join(path.read_text() for path in (ROOT / "docs" / "errors").glob("*.md"))
     assert len(raised) > 30
     assert set(re.findall(r"^## (\w+)$", text, re.MULTILINE)) == raised
+
+
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "threat-model.md").read_text()))
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) > 10
+    assert {name for name in named if f"def {name}(" not in tests} == set()
