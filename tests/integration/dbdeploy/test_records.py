@@ -275,3 +275,29 @@ def test_gaps_are_shown(deltas: Folder) -> None:
     assert deltas.here(check=True)["gaps"] == ["1", "4-6"]
     deltas.write(_20260101120000_d="DO 1;")
     assert deltas.here()["gaps"] == []
+
+
+def test_records_cost_at_most_two_questions_a_delta_and_one_connection(deltas: Folder) -> None:
+    def asked(first: int, last: int) -> tuple[int, int]:
+        """The questions and the connections of a run over some deltas of all kinds, and a look at them each time."""
+        own = 0
+        for number in range(first, last + 1):
+            statements = [
+                [f"CREATE TABLE t{number} (id INT PRIMARY KEY, n INT) ENGINE=InnoDB"],
+                [f"INSERT INTO t{number - 1} VALUES (1, 1), (2, 2)"],
+                [f"UPDATE t{number - 2} SET n = 3 WHERE id = 1"],
+                [f"ALTER TABLE t{number - 3} ADD extra INT", f"UPDATE t{number - 3} SET extra = 1"],
+            ][number % 4]
+            own += len(statements)
+            deltas.write(**{f"_{number}_x": ";\n".join(statements)})
+        look = "SHOW GLOBAL STATUS WHERE Variable_name IN ('Connections', 'Questions')"
+        before = {name: int(value) for name, value in deltas.rows(look)}
+        assert len(deltas.here()["applied"]) == last - first + 1
+        after = {name: int(value) for name, value in deltas.rows(look)}
+        return after["Questions"] - before["Questions"] - own, after["Connections"] - before["Connections"] - 1
+
+    asked(0, 3)  # makes the tables of the records
+    few, connections = asked(4, 7)
+    many, still = asked(8, 47)
+    assert (many - few) / 36 <= 2
+    assert (connections, still) == (1, 1)
