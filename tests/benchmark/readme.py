@@ -19,7 +19,7 @@ ROW = re.compile(
 
 def short(ratio: str) -> str:
     """A ratio to two digits: 1, 0.43, 1.1, 52, 660."""
-    return f"{float(f'{float(ratio):.2g}'):g}"
+    return f"{float(f'{float(ratio):.2g}'):g}" if float(ratio) else "< 0.01"
 
 
 def lines(section: str) -> list[str]:
