@@ -17,6 +17,7 @@ author: The lamp.cluster developers (@lamp-cluster)
 extends_documentation_fragment:
   - lamp.cluster.attributes
   - lamp.cluster.attributes.actiongroup
+  - lamp.cluster.smoke_tests
 options:
   path:
     description: The application's root.
@@ -126,34 +127,7 @@ options:
       - Smoke tests of the release once it is live, as the option of M(lamp.cluster.smoke_test). They go the way of
         O(url), O(address) and O(bypass_token). One that fails fails the module; the release stays live.
       - Here and not in a task of its own they cost a maintenance window next to nothing.
-    type: list
-    elements: dict
     default: []
-    suboptions:
-      path:
-        description: Path and query, such as V(/login?next=/).
-        type: str
-        required: true
-      status:
-        description: The status that is expected.
-        type: int
-        default: 200
-      contains:
-        description: A text that the body must contain.
-        type: str
-      absent:
-        description: A text that the body must not contain.
-        type: str
-      json:
-        description: Values that a JSON body must have, by dotted path (V(a.b.0)). They are compared as text.
-        type: dict
-      headers:
-        description: Headers that the answer must have, with these values.
-        type: dict
-      timeout:
-        description: Seconds to wait for the answer.
-        type: float
-        default: 10
   patience:
     description: Seconds during which one of O(tests) that fails is tried again.
     type: float

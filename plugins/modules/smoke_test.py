@@ -16,6 +16,7 @@ author: The lamp.cluster developers (@lamp-cluster)
 extends_documentation_fragment:
   - lamp.cluster.attributes
   - lamp.cluster.attributes.actiongroup
+  - lamp.cluster.smoke_tests
 attributes:
   diff_mode:
     support: none
@@ -41,34 +42,7 @@ options:
     default: false
   tests:
     description: The tests, run in their order.
-    type: list
-    elements: dict
     required: true
-    suboptions:
-      path:
-        description: Path and query, such as V(/login?next=/).
-        type: str
-        required: true
-      status:
-        description: The status that is expected.
-        type: int
-        default: 200
-      contains:
-        description: A text that the body must contain.
-        type: str
-      absent:
-        description: A text that the body must not contain.
-        type: str
-      json:
-        description: Values that a JSON body must have, by dotted path (V(a.b.0)). They are compared as text.
-        type: dict
-      headers:
-        description: Headers that the answer must have, with these values.
-        type: dict
-      timeout:
-        description: Seconds to wait for the answer.
-        type: float
-        default: 10
 """
 
 EXAMPLES = r"""
