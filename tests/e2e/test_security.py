@@ -87,7 +87,7 @@ def deployed(
     shutil.copytree(DEMO_APP / "v3", release)
     (release / "security.txt").write_text(secrets.token_hex())  # a new release each time
     first = Watched(shop)
-    run = shop.deploy(release, "-vvv", "-e", "deploy_window=always")
+    run = shop.deploy(release, "-vvv", "-e", "deploy_mode=window")
     seen = first.stop()
     assert run.code == 0, run.output
     second = Watched(shop)
