@@ -10,6 +10,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.artifact import Options, make
+from ansible_collections.lamp.cluster.plugins.plugin_utils._paths import on_controller
 
 
 class ActionModule(ActionBase):
@@ -33,7 +34,7 @@ class ActionModule(ActionBase):
             }
         )
         if options["source"] and "://" not in options["source"]:
-            options["source"] = self._loader.path_dwim(options["source"])
+            options["source"] = on_controller(self._loader, options["source"])
         try:
             return {"changed": False, **make(Options(**options))}
         except LampError as error:

@@ -13,6 +13,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import folder
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.plugin_utils._paths import on_controller
 
 
 class ActionModule(ActionBase):
@@ -43,4 +44,4 @@ class ActionModule(ActionBase):
         try:
             return Path(self._find_needle("files", source))
         except AnsibleError:
-            return Path(self._loader.path_dwim(source))
+            return Path(on_controller(self._loader, source))

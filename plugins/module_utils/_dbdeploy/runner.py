@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 
@@ -235,11 +236,8 @@ class Runner:
     def _note(self, course: Course, done: int, error: str) -> None:
         """Record how far the delta got. Where nothing of it took effect, it is as if it had never begun."""
         sql = course.progress(done, error=error) if done else self.changelog.forget_progress_sql(course.delta)
-        try:
+        with contextlib.suppress(LampError):  # the record that is there holds, and the next run will ask about it
             self.changelog.write([sql])
-        except LampError:
-            if done:  # the record that a statement runs is still there, and the next run will ask about it
-                return
 
     def _statement_error(self, course: Course, index: int, error: Exception, hint: str) -> LampError:
         number = number_of(error)
