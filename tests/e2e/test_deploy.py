@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -49,6 +50,18 @@ def next_release(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def user(cluster: Cluster) -> User:
     return User(cluster.url)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_deployed(cluster: Cluster) -> None:
+    """Other tests may have used the cluster: these begin before the first deploy."""
+    for host in ("web1", "web2", "web3"):
+        cluster.ssh(address(host), "rm -rf /var/lib/lamp.cluster/deploys; find /var/www/shop -mindepth 1 -delete")
+    forget = "; ".join(
+        f"DELETE FROM {table} WHERE delta_set = 'Main'" for table in ("changelog", "changelog_state", "changelog_drop")
+    )
+    drop = "DROP TABLE IF EXISTS product, shop_user; DROP PROCEDURE IF EXISTS discount"
+    cluster.ssh(address("db1"), f"mariadb -f shop -e {shlex.quote(f'{drop}; {forget}')}")
 
 
 def test_before_the_first_deploy_bad_input_is_named(cluster: Cluster) -> None:

@@ -8,6 +8,7 @@ LAMP_FAULTS=all tries every task boundary and every fault (`make faults`); other
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -180,10 +181,11 @@ def power_off(site: Site) -> None:
 
 
 def cable(site: Site) -> None:
-    """A web host is cut off before the deltas: the others are put back, and it is missing."""
+    """A web host is cut off before it is blocked: nothing has begun, and the others are opened again."""
     made = site.next()
-    run = site.cluster.deploy(made, *site.hook("before_deltas", "cut", "web2"))
-    assert "Not all of it could be put back" in run.output, run.output
+    run = site.cluster.deploy(made, *site.hook("before_block", "cut", "web2"))
+    assert run.code != 0, run.output
+    assert "The site stays blocked" not in run.output, run.output
     assert [seen_on(host) for host in ("web1", "web3")] == [site.version] * 2
     assert site.status(away=("web2",)).verdict == "a deploy is unfinished"
     site.cluster.bed("mend", "web2")
@@ -255,6 +257,13 @@ def controller_in_a_task(site: Site) -> None:
     site.finish(made)
 
 
+def mend_all(cluster: Cluster) -> None:
+    """Whatever a fault that failed its test left, so that the tests after it have a whole cluster."""
+    for command in (("unpause", "web2"), ("mend", "web2"), ("power-on", "web3"), ("free", "web1", DISK)):
+        with contextlib.suppress(AssertionError):  # it was mended already
+            cluster.bed(*command)
+
+
 FAULTS: list[Any] = [hang, power_off, cable, full_disk_in_the_window, session_of_sshd, database]
 MORE: list[Any] = [full_disk_before, controller_in_a_task]
 
@@ -266,6 +275,8 @@ def test_a_fault_inside_of_a_task(
     record_property("faults", 1)
     user = User(site.cluster.url)
     user.login()
-    before = site.version
-    fault(site)
-    assert (user.count()["user"] is None) == (site.version != before)
+    try:
+        fault(site)
+    finally:
+        mend_all(site.cluster)
+    assert user.count()["user"] is None  # each of the releases is tagged, and drops before it switches

@@ -70,7 +70,7 @@ def test_the_plan_of_check_mode_is_what_the_run_then_does(shop: Cluster, folder:
 def test_a_failed_deploy_is_undone_where_the_policy_says_so_and_hooks_hear_of_it(shop: Cluster, folder: Path) -> None:
     heard, hook = folder / "heard", folder / "hook.yml"
     hook.write_text(
-        "- ansible.builtin.shell: echo '{{ deploy_event | to_json }}' >> "
+        "- ansible.builtin.shell: echo {{ deploy_event | to_json | quote }} >> "
         f"{heard}\n  delegate_to: localhost\n  connection: local\n  run_once: true\n"
         "  vars: {ansible_python_interpreter: '{{ ansible_playbook_python }}'}\n"
     )
