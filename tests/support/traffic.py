@@ -131,8 +131,8 @@ class Members:
         while not self.stopping.is_set():
             try:
                 if user.count()["user"] is None:
+                    user.login()  # which one host may still refuse while another is open already
                     self.losses[index] += 1
-                    user.login()
                 self.asked[index] += 1
             except urllib.error.HTTPError as error:
                 kind = classify(error.code, error.headers, error.read())
