@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def test_ten_deploys_under_load(cluster: Cluster, folder: Path) -> None:
         load.deploy(load.made(), "-e", '{"deploy_batch": 2}', window=False)
         by_build = load.made()
         (by_build / ".lamp.yml").write_text("drop_sessions: true\n")
+        (by_build / "built").write_text(str(time.time_ns()))  # a build drops once, also on a cluster that is kept
         load.deploy(by_build, drops=True)
         load.deploy(load.made(), "-e", "deploy_mode=window")
         load.deploy(load.made(column() + column(), tagged=True), drops=True)
