@@ -22,6 +22,7 @@ from tests.support.servers.mariadb import MariaDB
 def deltas(tmp_path: Path, replicated: Replicated) -> Iterator[Folder]:
     name = f"test_{secrets.token_hex(4)}"
     replicated.primary.query(f"CREATE DATABASE `{name}`")
+    wait_until(lambda: replicated.replica.query(f"SHOW DATABASES LIKE '{name}'"), "the database on the replica")
     yield Folder(tmp_path, replicated.primary, name)
     replicate(replicated.replica, 0)
     replicated.primary.query(f"DROP DATABASE `{name}`")
