@@ -57,11 +57,9 @@ def _nothing_deployed(cluster: Cluster) -> None:
     """Other tests may have used the cluster: these begin before the first deploy."""
     for host in ("web1", "web2", "web3"):
         cluster.ssh(address(host), "rm -rf /var/lib/lamp.cluster/deploys; find /var/www/shop -mindepth 1 -delete")
-    forget = "; ".join(
-        f"DELETE FROM {table} WHERE delta_set = 'Main'" for table in ("changelog", "changelog_state", "changelog_drop")
-    )
-    drop = "DROP TABLE IF EXISTS product, shop_user; DROP PROCEDURE IF EXISTS discount"
-    cluster.ssh(address("db1"), f"mariadb -f shop -e {shlex.quote(f'{drop}; {forget}')}")
+    tables = "product, shop_user, changelog, changelog_state, changelog_drop, changelog_lock"
+    drop = f"DROP TABLE IF EXISTS {tables}; DROP PROCEDURE IF EXISTS discount"
+    cluster.ssh(address("db1"), f"mariadb shop -e {shlex.quote(drop)}")
 
 
 def test_before_the_first_deploy_bad_input_is_named(cluster: Cluster) -> None:
