@@ -55,7 +55,7 @@ molecule: setup ## The molecule scenario
 	PATH="$$PWD/.venv/bin:$$PATH" molecule test
 
 .PHONY: bench
-bench: setup ## Benchmarks against the peers, into docs/benchmarks.md; ROOMS="dbdeploy ..." for some
+bench: setup ## Benchmarks against peers, into docs/benchmarks.md and README; ROOMS="dbdeploy ..." for some
 	$(PY)/python -m tests.benchmark $(ROOMS)
 
 .PHONY: matrix

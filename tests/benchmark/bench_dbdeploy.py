@@ -15,12 +15,20 @@ from typing import Any
 
 from ansible_collections.lamp.cluster.plugins.modules import dbdeploy
 
-from tests.benchmark.peers import PEERS, Deltas, Peer, Raw, generate, installed
-from tests.benchmark.table import Table, Timed
+from tests.benchmark.peers import PEERS, Deltas, Peer, Raw, generate, installed, versions
+from tests.benchmark.table import Headline, Table, Timed
 from tests.support.modules import run_ansible, run_module
 from tests.support.servers.mariadb import MariaDB
 
 SIZES = (10, 100, 1000)
+OTHERS = tuple(peer.name for peer in PEERS if max(SIZES) in peer.sizes)
+HEADLINES = (
+    Headline(
+        f"{max(SIZES)} deltas applied, the module's own work; *mariadb* runs one script and records nothing",
+        f"{max(SIZES)} deltas, fsync on", "engine", (Raw.name, *OTHERS),
+    ),
+    Headline(f"{max(SIZES)} deltas, nothing to do", f"nothing to do at {max(SIZES)} deltas", "engine", OTHERS),
+)  # fmt: skip
 REMARKS = (
     "Every fourth delta makes a table and puts a row into it, the others add a row: 1250 statements in 1000 deltas. The"
     " floor is the client with all statements in one script, which records nothing.",
@@ -122,8 +130,8 @@ def count_questions(peers: list[Peer], statements: int, deltas: int) -> str:
 
 def bench(table: Table) -> None:
     """Measure all sizes on both servers, then a run that finds nothing to do."""
-    table.remarks.extend(REMARKS)
     installed()
+    table.remarks.extend([*REMARKS, versions()])
     kinds: tuple[type[Peer], ...] = (Raw, Engine, Process, Task, *PEERS)
     with tempfile.TemporaryDirectory() as name, MariaDB() as fast, MariaDB(durable=True) as durable:
         for label, server in (("fsync neutralised", fast), ("fsync on", durable)):

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmark.table import Table
+from tests.benchmark.table import Headline, Table
 from tests.support.cluster import PREPARE, SUBNET, Cluster
 from tests.support.site import add_delta, column, release
 from tests.support.traffic import Traffic
@@ -25,6 +25,19 @@ from tests.support.traffic import Traffic
 RATE = 200  # requests a second: the block is seen from outside to 5 ms
 PINGS = 6
 FILES = 200
+BLOCKED, CODE, NOTHING = (
+    "site blocked, one delta, 3 web hosts",
+    f"code-only deploy, {FILES} files, 1 web host",
+    "deploy with nothing to do, 1 web host",
+)
+HEADLINES = (
+    Headline(
+        "Site blocked by a deploy with a delta, three web hosts; *floor*: the SQL and four pings",
+        BLOCKED, "lamp.cluster", ("floor",),
+    ),
+    Headline(f"Deploy of code alone, {FILES} files, one web host; *ping*: one task", CODE, "lamp.cluster", ("ping",)),
+    Headline("Deploy with nothing to do, one web host", NOTHING, "lamp.cluster", ("ping",)),
+)  # fmt: skip
 
 
 class Bench:
@@ -122,7 +135,7 @@ def measure(table: Table, bench: Bench) -> None:
     table.remarks.append(
         "The floor is the client's time for the SQL plus 4 x ping on the same hosts, in the same round."
     )
-    table.measure("site blocked, one delta, 3 web hosts", {"floor": bench.floor, "lamp.cluster": bench.window})
+    table.measure(BLOCKED, {"floor": bench.floor, "lamp.cluster": bench.window})
     ping = {"ping": lambda: bench.ping("web1")}
-    table.measure(f"code-only deploy, {FILES} files, 1 web host", {**ping, "lamp.cluster": bench.code_only})
-    table.measure("deploy with nothing to do, 1 web host", {**ping, "lamp.cluster": bench.nothing})
+    table.measure(CODE, {**ping, "lamp.cluster": bench.code_only})
+    table.measure(NOTHING, {**ping, "lamp.cluster": bench.nothing})

@@ -20,10 +20,13 @@ from typing import Any
 import yaml
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.artifact import Options, make
 
-from tests.benchmark.table import Table
+from tests.benchmark.table import Headline, Table
 from tests.support.modules import BIN, COLLECTIONS
 
 FILES, SIZE, ROUNDS = 200, 4_000, 5
+LINE = f"stage {FILES} files and switch"
+OURS, BY_HAND = "lamp.cluster.release, one file changed", "file, unarchive, file (no shared paths, proof, or check)"
+HEADLINES = (Headline(f"A release of {FILES} files staged on a host and made live", LINE, OURS, (BY_HAND,)),)
 Task = dict[str, Any]
 
 
@@ -100,12 +103,12 @@ def bench(table: Table) -> None:
 
         deployed(change=False)
         table.measure(
-            f"stage {FILES} files and switch",
+            LINE,
             {
                 "one ping": ping,
-                "lamp.cluster.release, one file changed": partial(deployed, change=True),
+                OURS: partial(deployed, change=True),
                 "lamp.cluster.release, nothing to do": partial(deployed, change=False),
-                "file, unarchive, file (no shared paths, proof, or check)": by_hand,
+                BY_HAND: by_hand,
             },
             rounds=ROUNDS,
         )

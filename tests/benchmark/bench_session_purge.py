@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.benchmark.table import Table, Timed
+from tests.benchmark.table import Headline, Table, Timed
 from tests.support.modules import COLLECTIONS, ROOT
 from tests.support.purge import purge
 from tests.support.servers.couchdb import CouchDb
@@ -28,7 +28,18 @@ ROUNDS = 3
 IDS = 26  # characters of an id
 DATA = 500  # bytes of a session
 EXACT, WINDOW, SWEEP = "session_purge", "session_purge, dedicated, in the window", "the same, swept after the window"
+ROWS = "session_purge, in the window"
 PAGE = 5000
+FIND, SCAN = "find -delete", "redis-cli --scan, xargs unlink"
+HEADLINES = (
+    Headline(f"{SIZES[-1]:,} sessions in files ended, in the window", f"{SIZES[-1]:,} files", WINDOW, (FIND,)),
+    Headline(
+        f"{SIZES[-1]:,} rows of sessions ended, in the window", f"{SIZES[-1]:,} rows", ROWS, ("TRUNCATE", "DELETE")
+    ),
+    Headline(
+        f"{SIZES[-1]:,} keys of Redis that share a database, exactly", f"{SIZES[-1]:,} keys of Redis", EXACT, (SCAN,)
+    ),
+)
 
 FILL_REDIS = f"""
 for number = ARGV[1], ARGV[2] do
@@ -103,7 +114,7 @@ def bench_files(table: Table, size: int) -> None:
         table.measure(
             f"{size:,} files",
             {
-                "find -delete": timed(fill, lambda: shell("find $D -name 'sess_*' -delete", D=store)),
+                FIND: timed(fill, lambda: shell("find $D -name 'sess_*' -delete", D=store)),
                 EXACT: timed(fill, lambda: purge("files", **options)),
                 WINDOW: timed(fill, lambda: purge("files", **options, dedicated=True, leftovers="leave")),
                 SWEEP: timed(put_aside, lambda: purge("files", **options, leftovers="only")),
@@ -131,7 +142,7 @@ def bench_mysql(table: Table, size: int, server: MariaDB) -> None:
         {
             "TRUNCATE": timed(fill, lambda: sql("TRUNCATE TABLE lamp_session")),
             "DELETE": timed(fill, lambda: sql("DELETE FROM lamp_session")),
-            "session_purge, in the window": timed(fill, lambda: purge("mysql", **options)),
+            ROWS: timed(fill, lambda: purge("mysql", **options)),
             "the same, 1 kept, by swap": timed(fill, lambda: purge("mysql", **options, on_lock="swap", keep_ids=["7"])),
             "the same, 1 kept, by DELETE": timed(fill, lambda: purge("mysql", **options, keep_ids=["7"])),
         },
@@ -154,7 +165,7 @@ def bench_redis(table: Table, size: int, server: RedisServer) -> None:
     table.measure(
         f"{size:,} keys of Redis",
         {
-            "redis-cli --scan, xargs unlink": timed(fill, lambda: shell(scan)),
+            SCAN: timed(fill, lambda: shell(scan)),
             EXACT: timed(fill, lambda: purge("redis", **options)),
             WINDOW: timed(fill, lambda: purge("redis", **options, dedicated=True)),
             "FLUSHDB": timed(fill, lambda: shell(f"redis-cli -p {port} flushdb sync")),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import requests
 
-from tests.benchmark.table import Table
+from tests.benchmark.table import Headline, Table
 from tests.support.servers.couchdb import CouchDb
 from tests.support.servers.mariadb import MariaDB
 from tests.support.servers.php import PhpServer
@@ -25,6 +25,17 @@ from tests.support.servers.session_store import ENTRY, create_tables, mysql_sett
 REQUESTS = 20
 AT_ONCE = 8
 SIZES = {"1 KiB": 1 << 10, "64 KiB": 1 << 16, "1 MiB": 1 << 20}
+TOGETHER = "requests at once"
+HEADLINES = (
+    Headline(
+        f"{AT_ONCE} requests of one session at once, 200 ms each, a row per variable",
+        TOGETHER, "eight, MysqlVariableSessionHandler", ("one request, PHP's files", "eight, PHP's files"),
+    ),
+    Headline(
+        "A session of 64 KiB read and written, a row per session",
+        "read and write 64 KiB", "MysqlSessionHandler", ("PHP's files", "phpredis"),
+    ),
+)  # fmt: skip
 # What a request of an application does; it tells how long the session's part of it took.
 WORK = """<?php
 $begin = hrtime(true);
@@ -98,8 +109,6 @@ def bench(table: Table) -> None:
                 cookies = requests.get(f"{urls[0]}/work.php", {"size": str(size)}, timeout=60).cookies.get_dict()
                 contestants[who] = partial(read_and_write, urls[0], cookies)
             table.measure(f"read and write {title}", contestants)
-            for row in table.rows[-len(contestants) :]:
-                row.note = f"{row.seconds * 1000:.2f} ms"
         together: dict[str, Callable[[], None]] = {}
         for who, urls in addresses.items():
             cookies = requests.get(urls[0], {"n": "0"}, timeout=60).cookies.get_dict()
@@ -109,4 +118,4 @@ def bench(table: Table) -> None:
                 list(pool.map(lambda number: ask(urls[number], cookies, number), range(AT_ONCE)))
 
             together[f"eight, {who}"] = all_of
-        table.measure("requests at once", together)
+        table.measure(TOGETHER, together)

@@ -18,6 +18,7 @@ from tests.support.servers.mariadb import MariaDB
 
 PYTHON = ("alembic==1.20.1", "yoyo-migrations==9.0.0", "PyMySQL==1.2.4")
 NODE = ("dbmate@2.36.0",)
+DEBIAN = ("phing", "sql-migrate")
 ENVIRONMENT = """from alembic import context
 from sqlalchemy import create_engine
 with create_engine(context.config.get_main_option("sqlalchemy.url")).connect() as connection:
@@ -68,6 +69,14 @@ def installed() -> Path:
         subprocess.run(["npm", "install", "--silent", "--prefix", str(part), *NODE], check=True)
         part.rename(folder)
     return folder
+
+
+def versions() -> str:
+    """Those of all tools, in a sentence."""
+    command = ["dpkg-query", "--show", "--showformat", "${Package} ${Version}, ", *DEBIAN]
+    debian = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    others = ", ".join(tool.replace("==", " ").replace("@", " ") for tool in (*PYTHON, *NODE))
+    return f"The peers: {debian}{others}."
 
 
 class Peer:

@@ -13,6 +13,29 @@ from dataclasses import dataclass, field
 Timed = Callable[[], "float | None"]
 
 
+def figure(value: float, digits: int = 3) -> str:
+    """A number to so many digits, however small or large it is: 0.0000331, 1.05, 664."""
+    rounded = float(f"{value:.{digits - 1}e}")
+    places = max(0, digits - 1 - int(f"{rounded:e}".partition("e")[2]))
+    return f"{rounded:.{places}f}"
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One row of README's table: a claim, and where its figures are.
+
+    :param claim: what is done, in words for a reader who knows nothing of the benchmark
+    :param line: the line of the room's table (``what`` of :meth:`Table.measure`)
+    :param ours: the contestant that the claim is about
+    :param peers: the contestants of the same line that it is compared with
+    """
+
+    claim: str
+    line: str
+    ours: str
+    peers: tuple[str, ...]
+
+
 @dataclass
 class Row:
     """One line: what was done, by whom, in how many seconds (median), and the ratio to the line's base."""
@@ -22,7 +45,6 @@ class Row:
     seconds: float
     spread: float
     ratio: float
-    note: str = ""
 
 
 @dataclass
@@ -33,9 +55,7 @@ class Table:
     remarks: list[str] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
 
-    def measure(
-        self, what: str, contestants: Mapping[str, Timed], *, rounds: int = 5, notes: Mapping[str, str] | None = None
-    ) -> dict[str, float]:
+    def measure(self, what: str, contestants: Mapping[str, Timed], *, rounds: int = 5) -> dict[str, float]:
         """Time the contestants in turn, round after round; the first is the base that ratios are against.
 
         :param contestants: name to a callable; what it returns, if anything, is taken as its seconds (for what is
@@ -54,16 +74,14 @@ class Table:
         medians = {name: statistics.median(taken) for name, taken in times.items()}
         base = next(iter(medians.values()))
         for name, median in medians.items():
-            spread = max(times[name]) - min(times[name])
-            self.rows.append(Row(what, name, median, spread, median / base, (notes or {}).get(name, "")))
+            self.rows.append(Row(what, name, median, max(times[name]) - min(times[name]), median / base))
         return medians
 
     def markdown(self) -> str:
         """The table as a section of docs/benchmarks.md."""
         lines = [f"## {self.title}", "", *(f"{remark}\n" for remark in self.remarks)]
-        lines += ["| what | who | seconds | max - min | ratio | |", "|---|---|--:|--:|--:|---|"]
+        lines += ["| what | who | seconds | max - min | ratio |", "|---|---|--:|--:|--:|"]
         for row in self.rows:
-            lines.append(
-                f"| {row.what} | {row.who} | {row.seconds:.3f} | {row.spread:.3f} | {row.ratio:.2f} | {row.note} |"
-            )
+            figures = " | ".join(map(figure, (row.seconds, row.spread, row.ratio)))
+            lines.append(f"| {row.what} | {row.who} | {figures} |")
         return "\n".join(lines) + "\n"
