@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: deploy_plan
 short_description: Decide what a deploy is going to do
-version_added: 1.1.0
+version_added: 1.0.0
 author: The lamp.cluster developers (@lamp-cluster)
 description:
   - Decides from what the web hosts and the database told whether there is anything to do, on which hosts, and whether

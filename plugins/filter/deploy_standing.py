@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: deploy_standing
 short_description: Say where an application stands, and the command that goes on
-version_added: 1.1.0
+version_added: 1.0.0
 author: The lamp.cluster developers (@lamp-cluster)
 description:
   - Puts together what the web hosts, the lock and the database told, says what that adds up to, and gives the command

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: rollback_plan
 short_description: Decide what a rollback is going to do
-version_added: 1.1.0
+version_added: 1.0.0
 author: The lamp.cluster developers (@lamp-cluster)
 description:
   - Decides from what the web hosts told which release is gone back to, and which is left. Where a deploy is unfinished,

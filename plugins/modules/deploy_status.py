@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: deploy_status
 short_description: Tell where an application stands on a host, in one call
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Tells which releases are on the host and which is live, whether the site is blocked and by whom, and what the
     journal of deploys says. Nothing is changed, ever.

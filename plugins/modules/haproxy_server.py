@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: haproxy_server
 short_description: Take one server out of HAProxy's balancing, and put it back, with proof
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Changes a server's state through HAProxy's runtime API. No file is touched and nothing is reloaded.
   - V(drained) and V(disabled) succeed only when HAProxy shows the state; then they wait for the requests that the
