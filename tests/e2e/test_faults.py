@@ -192,6 +192,23 @@ def cable(site: Site) -> None:
     site.finish(made)
 
 
+def cable_in_the_window(site: Site) -> None:
+    """A web host is cut off right after it was blocked: no delta is applied, and the others are opened again."""
+    made = site.next()
+    run = site.cluster.deploy(made, *site.hook("after_block", "cut", "web2"))
+    assert run.code != 0, run.output
+    assert "deltas      " not in run.output, run.output  # the summary's row of those that were applied
+    assert "Not all of it could be put back" in run.output, run.output
+    assert "web2: cannot be reached" in run.output, run.output
+    assert [seen_on(host) for host in ("web1", "web3")] == [site.version] * 2
+    standing = site.status(away=("web2",))
+    assert standing.verdict == "a deploy is unfinished"
+    assert made.name in standing.pending, standing.output
+    site.cluster.bed("mend", "web2")
+    assert seen_on("web2") == "maintenance"
+    site.finish(made)
+
+
 def hang(site: Site) -> None:
     """A web host hangs before the switch; this time the way out is back."""
     made = site.next()
@@ -265,7 +282,7 @@ def mend_all(cluster: Cluster) -> None:
 
 
 FAULTS: list[Any] = [power_off, full_disk_in_the_window, database]
-MORE: list[Any] = [hang, cable, session_of_sshd, full_disk_before, controller_in_a_task]
+MORE: list[Any] = [hang, cable, cable_in_the_window, session_of_sshd, full_disk_before, controller_in_a_task]
 
 
 @pytest.mark.parametrize("fault", FAULTS + (MORE if ALL else []))

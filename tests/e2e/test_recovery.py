@@ -168,3 +168,55 @@ def test_what_fails_while_hosts_take_turns_is_put_back(shop: Cluster, folder: Pa
     everywhere("r5")
     add_delta(broken, column())
     failed(shop.deploy(broken, "-e", "deploy_mode=rolling"), "deltas are pending", "deploy_mode is rolling")
+
+
+def test_a_sweep_that_fails_is_told_and_made_up_for_and_fails_no_deploy(shop: Cluster, folder: Path) -> None:
+    made = release(folder / "r10", "r10", tagged=True)
+    hook = folder / "lost.yml"
+    hook.write_text("- ansible.builtin.set_fact: {session_purge_login_port: 9}\n")
+    User(shop.url).login()
+    output = ok(shop.deploy(made, "-e", json.dumps({"deploy_hooks": {"after_record": str(hook)}})))
+    assert "The site is open and the release is live, but not all that the session drop put aside" in output
+    assert re.search(r"^result +deployed", output, re.MULTILINE), output
+    everywhere("r10")
+    standing = Standing(shop)
+    assert standing.verdict.startswith("all is well, but what a session drop put aside"), standing.output
+    assert "Left behind by a session drop (the next deploy removes it): web1: " in standing.output
+    output = ok(shop.deploy(made, "--check"))
+    assert "What an earlier session drop put aside is removed" in output
+    output = ok(shop.deploy(made))
+    assert re.search(r"^result +nothing to do", output, re.MULTILINE), output
+    assert Standing(shop).verdict == "all is well"
+    assert shop.deploy(made).changed == 0
+
+
+@pytest.mark.parametrize(
+    ("moment", "said", "result"),
+    [
+        ("before_plan", "stopped before anything was changed: the site is as it was", "failed, nothing changed"),
+        ("after_unblock", "The site is open.", "failed, site open"),
+        ("before_record", "is live and the site is open", "failed, site open"),
+    ],
+)
+def test_a_failure_outside_of_the_window_is_told_as_one(
+    shop: Cluster, folder: Path, moment: str, said: str, result: str
+) -> None:
+    """The last line says where the site is, and the hook of failures hears of it."""
+    heard, breaks, tells = folder / f"heard {moment}", folder / "breaks.yml", folder / "tells.yml"
+    breaks.write_text("- ansible.builtin.command: sh -c 'echo the till is shut >&2; exit 1'\n")
+    tells.write_text(
+        "- ansible.builtin.copy: {content: '{{ deploy_event | to_json }}', dest: '" + str(heard) + "'}\n"
+        "  delegate_to: localhost\n  connection: local\n  run_once: true\n"
+        "  vars: {ansible_python_interpreter: '{{ ansible_playbook_python }}'}\n"
+    )
+    made = release(folder / moment, moment, statements=column())
+    hooks = ("-e", json.dumps({"deploy_hooks": {moment: str(breaks), "on_failure": str(tells)}}))
+    before = {host: seen_on(host) for host in WEB}
+    failed(shop.deploy(made, *hooks), said)
+    event = json.loads(heard.read_text())
+    assert (event["moment"], event["result"]) == ("on_failure", result)
+    assert event["failure"] == "web1: non-zero return code: the till is shut."
+    assert {host: seen_on(host) for host in WEB} == (before if moment == "before_plan" else dict.fromkeys(WEB, moment))
+    ok(shop.deploy(made))
+    everywhere(moment)
+    assert Standing(shop).verdict == "all is well"

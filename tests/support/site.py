@@ -66,6 +66,7 @@ class Standing:
         self.output = cluster.playbook("lamp.cluster.status", *arguments).output
         self.verdict = self._one(r"^ +So: (.*)$")
         self.next = self._one(r"^ +Next: (.*)$")
+        self.pending = self.output.partition("Deltas pending: ")[2].partition("\n")[0]
         self.hosts = dict(re.findall(r"^ +(web\d): (.*)$", self.output, re.MULTILINE))
 
     def _one(self, pattern: str) -> str:

@@ -14,6 +14,8 @@ systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer
     systemd-udevd.service systemd-udev-trigger.service systemd-networkd.service systemd-resolved.service \
     modprobe@.service sys-kernel-debug.mount sys-kernel-tracing.mount systemd-update-utmp.service \
     systemd-update-utmp-runlevel.service systemd-machine-id-commit.service e2scrub_reap.service
+# Nobody types passwords on a host without a console; and a machine has few inotify instances, of which each watch takes one.
+systemctl mask --quiet systemd-ask-password-console.path systemd-ask-password-wall.path
 systemctl enable --quiet ssh.service bed-route.service
 systemctl set-default --quiet multi-user.target
 

@@ -28,6 +28,12 @@ def unfinished(looks: t.Mapping[str, Look]) -> Entry:
     return told[-1] if told and not told[-1].get("finished", True) else {}
 
 
+def owing(looks: t.Mapping[str, Look]) -> Entry:
+    """The last entry, if what a session drop put aside is still to be removed since then; else empty."""
+    told = entries(looks)
+    return told[-1] if told and told[-1].get("leftovers") else {}
+
+
 def blocked_by(looks: t.Mapping[str, Look], owner: str = "") -> list[str]:
     """The hosts on which the site is blocked, by ``owner`` where one is given."""
     return [

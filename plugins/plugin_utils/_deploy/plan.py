@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .journal import Entry, Look, blocked_by, unfinished
+from .journal import Entry, Look, blocked_by, owing, unfinished
 
 Plan = t.Dict[str, t.Any]
 WINDOW, ROLLING, AT_ONCE, NOTHING = "window", "rolling", "at once", "nothing"
@@ -95,6 +95,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         "deltas": [delta["name"] for delta in pending],
         "numbers": sorted({delta["number"] for delta in pending} | set(continued.get("numbers", []))),
         "drop": drop,
+        "owing": owing(looks),
         "found_blocked": found_blocked,
         "mode": how,
         "why": why,
@@ -134,6 +135,7 @@ def rollback_plan(looks: t.Mapping[str, Look], ident: str, release: str = "", un
         "deltas": [],
         "numbers": [],
         "drop": False,
+        "owing": owing(looks),
         "found_blocked": found_blocked,
         "rejoin": begun.get("mode") == ROLLING,
         "mode": WINDOW,
@@ -177,8 +179,9 @@ def _words(begun: Entry) -> str:
 
 def plan_lines(plan: Plan) -> list[str]:
     """The plan in words."""
+    swept = ["What an earlier session drop put aside is removed"] if plan["owing"] else []
     if not plan["todo"]:
-        return [f"Nothing to do: release {plan['release']} is live on every web host."]
+        return [f"Nothing to do: release {plan['release']} is live on every web host.", *swept]
     rollback = plan["kind"] == "rollback"
     lines = [
         f"Release: {plan['release']}, to be switched on {', '.join(plan['switch']) or 'no host'}",
@@ -192,7 +195,7 @@ def plan_lines(plan: Plan) -> list[str]:
         lines.append(f"Continues {plan['continues']}")
     if plan["found_blocked"]:
         lines.append(f"Found blocked: {', '.join(plan['found_blocked'])}")
-    return lines
+    return lines + swept
 
 
 def _delta_words(plan: Plan) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from .journal import Entry, Look, blocked_by, entries, unfinished
+from .journal import Entry, Look, blocked_by, entries, owing, unfinished
 
 DEPLOY, ROLLBACK = "ansible-playbook lamp.cluster.deploy", "ansible-playbook lamp.cluster.rollback"
 OPEN = "ansible-playbook lamp.cluster.maintenance -e maintenance_state=disabled"
@@ -116,6 +116,8 @@ def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
         return "the database is behind the code", DEPLOY
     if away:
         return "hosts are missing", f"bring {', '.join(away)} back; then {DEPLOY}"
+    if owing(looks):
+        return "all is well, but what a session drop put aside is still there", DEPLOY
     return "all is well", "nothing"
 
 
@@ -127,7 +129,7 @@ def standing(
 ) -> dict[str, t.Any]:
     """``verdict``, ``next`` (the command that goes on), ``lines`` for people, ``history``."""
     words, busy = lock_line(lock)
-    begun = unfinished(looks)
+    begun, left = unfinished(looks), owing(looks)
     told = entries(looks)
     hosts = [
         *(host_line(host, look) for host, look in looks.items()),
@@ -138,6 +140,7 @@ def standing(
         *hosts,
         f"Lock: {words}",
         *database_lines(database),
+        *([f"Left behind by a session drop (the next deploy removes it): {left['leftovers']}"] if left else []),
         *([f"Unfinished: {history_line(begun)}"] if begun else []),
         "History:",
         *(f"  {history_line(entry)}" for entry in told[-HISTORY:]),

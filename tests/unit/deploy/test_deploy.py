@@ -166,3 +166,17 @@ def test_a_dead_holder_and_half_a_delta_are_named() -> None:
     told = standing({"w0": look()}, {"stale_taken": "ann on c (process 1)"}, half, [])
     assert "Lock: left behind by ann on c (process 1), which is dead; the next deploy takes it over" in told["lines"]
     assert "Deltas pending: 7_x.sql (half applied)" in told["lines"]
+
+
+def test_what_a_drop_put_aside_is_owed_until_a_later_entry_says_that_it_is_gone() -> None:
+    owed = entry(finished=True, leftovers="w0: the database is away.")
+    made = plan(look("b", journal=[owed]), look("b", journal=[owed]))
+    assert (made["todo"], made["owing"]) == (False, owed)
+    assert plan_lines(made)[-1] == "What an earlier session drop put aside is removed"
+    told = standing({"w0": look("b", journal=[owed])}, FREE, QUIET, [])
+    assert told["verdict"].startswith("all is well, but")
+    assert told["next"].startswith("ansible-playbook lamp.cluster.deploy")
+    assert "Left behind by a session drop (the next deploy removes it): w0: the database is away." in told["lines"]
+    gone = [owed, entry(id="2027", finished=True, leftovers="")]
+    assert not plan(look("b", journal=gone))["owing"]
+    assert standing({"w0": look("b", journal=gone)}, FREE, QUIET, [])["verdict"] == "all is well"
