@@ -46,7 +46,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many faults were tried, and how many of them the site survived."""
     outcomes = [
-        (report.outcome, value)
+        [int(number) for number in str(value).split()]
         for reports in terminalreporter.stats.values()
         for report in reports
         if isinstance(report, pytest.TestReport) and (report.when == "call" or report.failed)
@@ -54,6 +54,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if name == "faults"
     ]
     if outcomes:
-        tried = sum(int(str(value)) for _outcome, value in outcomes)
-        survived = sum(int(str(value)) for outcome, value in outcomes if outcome == "passed")
+        tried, survived = (sum(numbers) for numbers in zip(*outcomes))
         terminalreporter.write_line(f"faults: {tried} tried, {survived} survived")
