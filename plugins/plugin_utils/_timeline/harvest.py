@@ -160,7 +160,7 @@ def _delta(entry: dict[str, t.Any], host: str, verb: str) -> Delta:
         statements=len(statements) if isinstance(statements, (list, tuple)) else _count(statements),
         seconds=number(entry.get("duration")),
         verb=verb,
-        drops_sessions=bool(entry.get("drop_sessions")),
+        drops_sessions=bool(entry.get("drops_sessions")),
     )
 
 

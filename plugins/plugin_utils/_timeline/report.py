@@ -8,8 +8,9 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import tempfile
 import typing as t
+
+from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 
 from .harvest import Harvest
 from .model import PhaseRun, TaskRun, Timeline
@@ -121,18 +122,10 @@ def _moment(seconds: float) -> str:
 
 def write(path: str, text: str) -> None:
     """Put the text into the file at once or not at all, readable by its owner alone; missing folders are made."""
-    folder = os.path.dirname(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=folder)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    path = os.path.abspath(path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    # A host may have said what is no UTF-8.
+    _durable.write(path, text.encode("utf-8", "backslashreplace").decode("utf-8"), 0o600)
 
 
 def as_json(document: dict[str, t.Any]) -> str:

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import Delta
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline import report
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.outcome import stated, tone
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.recorder import Recorder
@@ -97,3 +99,21 @@ def test_the_deploy_says_its_outcome_itself(custom: dict[str, Any], outcome: str
 )
 def test_the_tone_of_an_outcome(outcome: str, expected: str) -> None:
     assert tone(outcome) == expected
+
+
+def test_a_delta_that_drops_sessions_is_told_as_such() -> None:
+    delta = Delta(1, "001_login.sql", "-- @DROP-SESSIONS\nDO 1;\n")
+    run = Run()
+    run.task("deltas | Apply", "dbdeploy", 1, db1={"applied": [delta.summary()], "changed": True})
+    document = run.document()
+    assert run.recorder.timeline.phases[0].notes == [("    1 001_login.sql · 1 statement · drops sessions", "detail")]
+    assert "<td>applied, drops sessions</td>" in report.as_html(document)
+
+
+def test_a_report_is_private_and_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "reports" / "deploy.json"
+    report.write(str(path), "one\n")
+    report.write(str(path), "two, of the host \udc80\n")
+    assert path.read_text() == "two, of the host \\udc80\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(path.parent.iterdir()) == [path]
