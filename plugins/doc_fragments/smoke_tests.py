@@ -14,7 +14,7 @@ options:
     elements: dict
     suboptions:
       path:
-        description: Path and query, such as V(/login?next=/).
+        description: Path and query, such as V(/login?next=/). It begins with a slash.
         type: str
         required: true
       status:
@@ -34,7 +34,7 @@ options:
         description: Headers that the answer must have, with these values.
         type: dict
       timeout:
-        description: Seconds to wait for the answer.
+        description: Seconds in which the whole answer must have come.
         type: float
         default: 10
 """

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import http.client
+import io
 import re
 import socket
 import ssl
+import time
+import typing as t
 from urllib.parse import urlsplit
 
 ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+LOGIN = re.compile(r"//[^/?#]*@")
 IN_A_REQUEST = re.compile(r"[!-~]+")  # what may stand in the line of a request as it is: no blank, no line end
 BODY_LIMIT = 4 * 1024 * 1024  # bytes; what the collection asks for is smaller
 
@@ -31,15 +35,52 @@ def is_address(url: str) -> bool:
         return False
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        return (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        )
     except ValueError:
         return False
+
+
+def without_login(url: str) -> str:
+    """``url`` for a message: who wrote a password, or a token, into it does not find it in a log."""
+    return LOGIN.sub("//", url, count=1)
+
+
+def is_place(address: str) -> bool:
+    """Whether ``address`` can be asked at: ``host``, ``host:port``, ``[IPv6]:port``."""
+    try:
+        return bool(ADDRESS.fullmatch(address)) and urlsplit(f"//{address}").port != 0
+    except ValueError:
+        return False
+
+
+class _Reader(io.RawIOBase):
+    """What a connection brings until ``deadline``: its own timeout begins anew with every byte."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self.connection = connection
+        self.deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: t.Any) -> int:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise socket.timeout("timed out")
+        self.connection.settimeout(left)
+        return self.connection.recv_into(buffer)
+
+    def makefile(self, _mode: str) -> t.BinaryIO:
+        """What HTTPResponse asks a socket for."""
+        return io.BufferedReader(self)
 
 
 def fetch(
     address: str, url: str, headers: dict[str, str] | None = None, *, verify: bool = False, timeout: float = 10
 ) -> Answer:
-    """GET ``url`` from ``address``: ``host``, ``host:port``, ``[IPv6]:port``; the port is otherwise that of ``url``.
+    """GET ``url`` from ``address`` (see `is_place`); where it has no port, from that of ``url``.
 
     ``verify`` holds the certificate against the name in ``url``; without it, whether this host answers is the question.
 
@@ -50,15 +91,20 @@ def fetch(
     secure = parts.scheme == "https"
     host, port = place.hostname or "127.0.0.1", place.port or parts.port or (443 if secure else 80)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    deadline = time.monotonic() + timeout
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         if secure:  # the server must hear the site's name, not the address, to choose its certificate and its host
             plain = socket.create_connection((host, port), timeout)
             connection.sock = _context(verify).wrap_socket(plain, server_hostname=parts.hostname)
         connection.request("GET", target, headers={"Host": parts.netloc, "Connection": "close", **(headers or {})})
-        response = connection.getresponse()
-        body = response.read(BODY_LIMIT).decode("utf-8", "replace")
-        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+        response = http.client.HTTPResponse(t.cast(socket.socket, _Reader(connection.sock, deadline)), method="GET")
+        response.begin()
+        body = response.read(BODY_LIMIT)
+        if response.length and len(body) < BODY_LIMIT:
+            raise OSError(f"the answer was cut off, {response.length} bytes are missing")
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, headers, body.decode("utf-8", "replace"))
     except http.client.HTTPException as error:
         raise OSError(f"no HTTP answer ({error!r})") from error
     finally:

@@ -11,9 +11,17 @@ import time
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._http import ADDRESS, IN_A_REQUEST, Answer, fetch, is_address
+from ansible_collections.lamp.cluster.plugins.module_utils._http import (
+    IN_A_REQUEST,
+    Answer,
+    fetch,
+    is_address,
+    is_place,
+    without_login,
+)
 
 TOKEN = re.compile(r"[A-Za-z0-9]{20,128}")
+LOCAL = "127.0.0.1"  # where requests go unless told otherwise; the port is that of base_url
 
 # The options of one test, as modules take them.
 TEST_OPTIONS = {
@@ -27,20 +35,15 @@ TEST_OPTIONS = {
 }
 
 
-def local_address(base_url: str) -> str:
-    """This host's own address for ``base_url``; the port is that of ``base_url``."""
-    if not is_address(base_url):
-        raise LampError(
-            "smoke_test_bad_url",
-            f"base_url {base_url!r} is no address of a web site.",
-            "Give it as http://name or https://name:port.",
-        )
-    return "127.0.0.1"
-
-
 def check(params: dict[str, t.Any]) -> None:
     """Refuse what could not be sent, or would be sent as more than it says. :raises LampError: ``smoke_test_bad_…``"""
-    if params["address"] and not ADDRESS.fullmatch(params["address"]):
+    if not is_address(params["base_url"]):
+        raise LampError(
+            "smoke_test_bad_url",
+            f"base_url {without_login(params['base_url'])!r} is no address of a web site.",
+            "Give it as http://name or https://name:port, without a user.",
+        )
+    if params["address"] and not is_place(params["address"]):
         raise LampError(
             "smoke_test_bad_address",
             f"address {params['address']!r} is no host and port.",
@@ -53,11 +56,11 @@ def check(params: dict[str, t.Any]) -> None:
             "Give the token that lamp.cluster.maintenance was given.",
         )
     for test in params["tests"]:
-        if not IN_A_REQUEST.fullmatch(test["path"]):
+        if not test["path"].startswith("/") or not IN_A_REQUEST.fullmatch(test["path"]):
             raise LampError(
                 "smoke_test_bad_path",
                 f"The path {test['path']!r} cannot be sent.",
-                "Write blanks and letters beyond ASCII percent-encoded, such as /a%20page.",
+                "Begin it with a slash, and write blanks and letters beyond ASCII percent-encoded, such as /a%20page.",
             )
 
 
@@ -124,7 +127,7 @@ class SmokeTester:
         """The tester that a module's options ask for."""
         headers = {"X-Lamp-Bypass": params["bypass_token"]} if params["bypass_token"] else {}
         return cls(
-            params["address"] or local_address(params["base_url"]),
+            params["address"] or LOCAL,
             params["base_url"],
             headers,
             verify=bool(params.get("validate_certs")),

@@ -67,7 +67,7 @@ class Runtime:
                 raise
             return connection
         host, colon, port = self.address.rpartition(":")
-        if not colon or not port.isdigit():
+        if not colon or not port.isdigit() or int(port) > 65535:
             raise ValueError("it is neither a path nor host:port")
         return socket.create_connection((host.strip("[]"), int(port)), timeout=self.timeout)
 

@@ -10,7 +10,13 @@ import time
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._http import ADDRESS, Answer, fetch, is_address
+from ansible_collections.lamp.cluster.plugins.module_utils._http import (
+    Answer,
+    fetch,
+    is_address,
+    is_place,
+    without_login,
+)
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.backend import Backend
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.rules import AGAIN
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import Site, State
@@ -23,10 +29,10 @@ class Blocker:
     """The block of one site on this host, proven by requests for ``probe_url`` to ``probe_address``."""
 
     def __init__(self, site: Site, backend: Backend, probe_url: str, probe_address: str, patience: float) -> None:
-        if not is_address(probe_url) or not ADDRESS.fullmatch(probe_address):
+        if not is_address(probe_url) or not is_place(probe_address):
             raise LampError(
                 "maintenance_bad_url",
-                f"There is no asking for probe_url {probe_url!r} at probe_address {probe_address!r}.",
+                f"There is no asking for probe_url {without_login(probe_url)!r} at probe_address {probe_address!r}.",
                 "Give them as http://name/path and as address, address:port or [IPv6]:port.",
             )
         self.site = site

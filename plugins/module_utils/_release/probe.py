@@ -64,11 +64,16 @@ class Probe:
         # Only a switch needs it, and TLS takes long to load.
         from ansible_collections.lamp.cluster.plugins.module_utils import _smoke_test  # noqa: PLC0415
 
-        here = _smoke_test.local_address(self.url)
-        _smoke_test.check({"address": self.address, "bypass_token": self.bypass_token, "tests": []})
+        asked: dict[str, t.Any] = {
+            "base_url": self.url,
+            "address": self.address,
+            "bypass_token": self.bypass_token,
+            "tests": [],
+        }
+        _smoke_test.check(asked)
         try:
             answer = _smoke_test.fetch(
-                self.address or here,
+                self.address or _smoke_test.LOCAL,
                 f"{self.url}/{NAME}",
                 {"X-Lamp-Bypass": self.bypass_token} if self.bypass_token else {},
                 verify=False,

@@ -35,7 +35,7 @@ def parse(texts: t.Sequence[str], port: int) -> list[Address]:
             addresses.append(Address("", 0, text))
             continue
         match = ADDRESS.fullmatch(text)
-        if not match:
+        if not match or not 0 < int(match["port"] or port) < 65536:
             raise LampError(
                 "session_purge_bad_address",
                 f"{text!r} in servers is no address.",

@@ -13,6 +13,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._http import is_address, without_login
 
 
 class Refused(Exception):
@@ -29,13 +30,14 @@ class Client:
 
     def __init__(self, params: dict[str, t.Any]) -> None:
         self.url = params["url"].rstrip("/")
-        parts = urllib.parse.urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        if not is_address(self.url):
             raise LampError(
                 "session_purge_bad_url",
-                f"url {self.url!r} is not the address of a server.",
+                f"url {without_login(self.url)!r} is not the address of a server.",
                 "Give http://host:port or https://host:port; the user goes into login_user and login_password.",
             )
+        parts = urllib.parse.urlsplit(self.url)
+        host = t.cast(str, parts.hostname)
         self.prefix = parts.path
         self.headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if params["login_user"]:
@@ -44,10 +46,10 @@ class Client:
         timeout = max(30, params["connect_timeout"])
         if parts.scheme == "https":
             self.connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                parts.hostname, parts.port, timeout=timeout, context=self._context(params)
+                host, parts.port, timeout=timeout, context=self._context(params)
             )
         else:
-            self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+            self.connection = http.client.HTTPConnection(host, parts.port, timeout=timeout)
 
     def _context(self, params: dict[str, t.Any]) -> ssl.SSLContext:
         try:

@@ -226,6 +226,7 @@ def test_the_runtime_api_may_listen_on_tcp(applications: list[Application]) -> N
         ({"backends": [""]}, "haproxy_bad_name", "''"),
         ({"sockets": ["/nowhere.sock"]}, "haproxy_unreachable", "/nowhere.sock"),
         ({"sockets": ["localhost"]}, "haproxy_unreachable", "neither a path nor host:port"),
+        ({"sockets": ["127.0.0.1:70000"]}, "haproxy_unreachable", "neither a path nor host:port"),
         ({"sockets": []}, "haproxy_unreachable", "No HAProxy"),
     ],
 )

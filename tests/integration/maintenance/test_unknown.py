@@ -128,6 +128,7 @@ def test_the_message_is_text_and_nothing_else(site: BlockableSite) -> None:
         ({"name": "shop\n"}, "maintenance_bad_name"),
         ({"probe_url": "file:///etc/passwd"}, "maintenance_bad_url"),
         ({"probe_address": "127.0.0.1\r\nX-Evil: 1"}, "maintenance_bad_url"),
+        ({"probe_address": "127.0.0.1:70000"}, "maintenance_bad_url"),
         ({"probe_url": "http://shop.test:port/"}, "maintenance_bad_url"),
         ({"probe_url": "http://shop.test/\r\nX-Evil: 1"}, "maintenance_bad_url"),
     ],

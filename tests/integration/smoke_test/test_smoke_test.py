@@ -20,9 +20,13 @@ TOKEN = "abcdefghij0123456789secret"
 
 
 class Application(BaseHTTPRequestHandler):
-    """Answers JSON on /health, 503 on / without the bypass token, and warms up: /slow is 500 twice."""
+    """Answers JSON on /health, 503 on / without the bypass token, and warms up: /slow is 500 twice.
+
+    /cut breaks off in its body, /drip sends it byte by byte.
+    """
 
     slow_answers = 0
+    over = threading.Event()
 
     def do_GET(self) -> None:
         status, body = 404, "nothing here"
@@ -35,10 +39,18 @@ class Application(BaseHTTPRequestHandler):
         elif self.path == "/slow":
             type(self).slow_answers += 1
             status, body = (200, "warm") if self.slow_answers > 2 else (500, "cold")
+        elif self.path in ("/cut", "/drip"):
+            status, body = 200, "Welcome" if self.path == "/cut" else ""
         self.send_response(status)
         self.send_header("X-Release", "abc")
+        if self.path == "/cut":
+            self.send_header("Content-Length", "1000")
         self.end_headers()
         self.wfile.write(body.encode())
+        if self.path == "/drip":
+            for _byte in range(100):
+                self.wfile.write(b".")
+                self.over.wait(0.1)
 
     def log_message(self, *_arguments: Any) -> None:
         """Nothing: the tests read the module's answer."""
@@ -49,6 +61,7 @@ def port() -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Application)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server.server_port
+    Application.over.set()
     server.shutdown()
 
 
@@ -111,6 +124,31 @@ def test_patience_waits_for_an_application_that_warms_up(port: int) -> None:
 def test_no_answer_and_a_bad_address_are_named(port: int) -> None:
     dead = free_port()
     assert f"127.0.0.1:{dead} failed: no answer" in smoke(dead, {"path": "/"})["msg"]
-    bad = smoke(port, {"path": "/"}, base_url="shop.example.com", address=None)
-    assert bad["error_code"] == "smoke_test_bad_url"
-    assert "shop.example.com" in bad["msg"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/cut", "cut off, 993 bytes are missing"), ("/drip", "no answer"), ("/drip", "timed out")]
+)
+def test_an_answer_that_does_not_come_whole_in_time_is_none(port: int, path: str, said: str) -> None:
+    result = smoke(port, {"path": path, "absent": "error", "timeout": 0.5})
+    assert (result["error_code"], said in result["msg"]) == ("smoke_test_failed", True), result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "code"),
+    [
+        ("/", {"base_url": "shop.example.com", "address": None}, "smoke_test_bad_url"),
+        ("/", {"base_url": "http://shop.example.com\r\nX-Evil: 1"}, "smoke_test_bad_url"),
+        ("/", {"base_url": "http://user:word@shop.example.com"}, "smoke_test_bad_url"),
+        ("/", {"address": "127.0.0.1:70000"}, "smoke_test_bad_address"),
+        ("/", {"address": "[::1::]"}, "smoke_test_bad_address"),
+        ("/", {"address": "127.0.0.1\r\nX-Evil: 1"}, "smoke_test_bad_address"),
+        ("health", {}, "smoke_test_bad_path"),
+        ("/a page", {}, "smoke_test_bad_path"),
+        ("/", {"bypass_token": "short"}, "smoke_test_bad_token"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused(port: int, path: str, options: dict[str, Any], code: str) -> None:
+    failed = smoke(port, {"path": path}, **options)
+    assert failed["error_code"] == code
+    assert "user:word" not in failed["msg"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import addresses, layouts
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import addresses, couchdb_client, layouts
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import Names, Selection, duration
 from hypothesis import given
 from hypothesis import strategies as some
@@ -62,11 +62,22 @@ def test_addresses() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["", "::1", "a b", "host:port", "tcp://host"])
+@pytest.mark.parametrize("text", ["", "::1", "a b", "host:port", "host:0", "host:65536", "tcp://host"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(LampError) as raised:
         addresses.parse([text], 6379)
     assert raised.value.code == "session_purge_bad_address"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["couch:5984", "ftp://couch", "http://couch:port", "http://couch:65536", "http://u:word@couch", "http://c\r\nX: 1"],
+)
+def test_what_is_no_address_of_a_couchdb_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(LampError) as raised:
+        couchdb_client.Client({"url": url})
+    assert raised.value.code == "session_purge_bad_url"
+    assert "word" not in raised.value.message
 
 
 def test_a_layout_is_a_preset_with_what_the_options_replace() -> None:
