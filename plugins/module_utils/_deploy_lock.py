@@ -35,11 +35,7 @@ class DeployLock:
                 fcntl.flock(guard, fcntl.LOCK_EX)
                 yield
         except OSError as error:
-            raise LampError(
-                "deploy_lock_io",
-                f"{self.path}: {error.strerror}.",
-                "Run the play as root; see that the disk is not full.",
-            ) from error
+            raise self._failure(error) from error
 
     def holder(self) -> Holder | None:
         """Who holds it; a file that a crash left empty counts as nobody's."""
@@ -47,7 +43,16 @@ class DeployLock:
             found = json.loads(self.path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return None
+        except OSError as error:
+            raise self._failure(error) from error
         return found if isinstance(found, dict) else None
+
+    def _failure(self, error: OSError) -> LampError:
+        return LampError(
+            "deploy_lock_io",
+            f"The lock {self.path} cannot be read or written: {error.strerror}.",
+            "Run the play as root; see that the disk is not full.",
+        )
 
     def write(self, holder: Holder) -> None:
         """Record the holder, durably."""

@@ -28,9 +28,9 @@ class Journal:
         self.path = Path(folder) / f"{name}.jsonl"
 
     def entries(self) -> list[Entry]:
-        """What is recorded, oldest first; a line that a crash cut short is left out."""
+        """What is recorded, oldest first; a line that a crash cut short, or that tells of no deploy, is left out."""
         try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -41,7 +41,7 @@ class Journal:
                 entry = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(entry, dict):
+            if isinstance(entry, dict) and entry.get("id"):
                 found.append(entry)
         return found
 

@@ -57,7 +57,7 @@ EXAMPLES = r"""
 RETURN = r"""
 holder:
   description: Who holds the lock now, with C(user), C(controller), C(pid) and C(since); empty when nobody does.
-  returned: success
+  returned: success, and when another holds it
   type: dict
   sample: {user: root, controller: deploy1, pid: 4711, since: "2026-11-21T03:00:00Z"}
 stale_taken:

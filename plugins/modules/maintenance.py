@@ -202,7 +202,15 @@ def maintain(module: AnsibleModule) -> dict[str, t.Any]:
     blocker = make_blocker(module.params)
     blocker.check_rules()
     action = enable if module.params["state"] == "enabled" else disable
-    return {"state": module.params["state"], **action(module, blocker)}
+    try:
+        return {"state": module.params["state"], **action(module, blocker)}
+    except OSError as error:
+        raise LampError(
+            "maintenance_io",
+            f"The block of {blocker.site.name} cannot be written: {error}.",
+            "Run the play as root, and see that the disk is not full; then run the same command again: it brings all of"
+            " it to one state.",
+        ) from error
 
 
 def main() -> None:

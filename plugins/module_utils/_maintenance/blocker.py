@@ -90,12 +90,12 @@ class Blocker:
         return state
 
     def enable(self, state: State) -> None:
-        """Put ``state`` in force and prove it; put back what was there when the proof fails."""
+        """Put ``state`` in force and prove it; put back what was there when that fails."""
         before = self.site.read()
-        self._put(state)
         try:
+            self._put(state)
             self.prove_blocked(state)
-        except LampError:
+        except (LampError, OSError):
             if before is None:
                 self.disable()
             else:

@@ -15,6 +15,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 
 RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 TEMPORARY = ".staging-"
+SWITCHING = ".current-"
 
 
 class Layout:
@@ -73,9 +74,10 @@ class Layout:
         return sorted(name for name in found if RELEASE.match(name) and self.is_staged(name))
 
     def leftovers(self) -> list[str]:
-        """Paths of stagings, removals and writes of records that died."""
+        """Paths of stagings, removals, switches and writes of records that died."""
         found = []
-        for folder, prefix in ((self.releases, TEMPORARY), (self.records, _durable.TEMPORARY)):
+        places = ((self.root, SWITCHING), (self.releases, TEMPORARY), (self.records, _durable.TEMPORARY))
+        for folder, prefix in places:
             with contextlib.suppress(FileNotFoundError):
                 found += [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(prefix)]
         return sorted(found)

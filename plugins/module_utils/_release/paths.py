@@ -9,6 +9,7 @@ Every component below a trusted root is opened from its parent's descriptor with
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -69,7 +70,7 @@ def _enter(parent: int, name: str, whole: str, owner: Owner | None) -> int:
     except NotADirectoryError as error:
         raise unsafe(whole, name) from error
     except OSError as error:
-        if error.errno == 40:  # ELOOP: a symbolic link
+        if error.errno == errno.ELOOP:  # a symbolic link
             raise unsafe(whole, name) from error
         raise
 

@@ -145,7 +145,11 @@ class Staging:
     def _copy(self, entry: Entry) -> None:
         """Take an unchanged file from the base, which may have been tampered with: the hash must be right."""
         if self.base is None:
-            raise BaseDiffers(entry.path)
+            raise LampError(
+                "release_bad_package",
+                f"{entry.path} is not in the artifact, though its manifest lists it.",
+                "Give the archive that lamp.cluster.artifact returned.",
+            )
         with self.base.open(entry.value) as content:
             if not self._copy_verified(entry, content):
                 raise BaseDiffers(entry.path)

@@ -11,7 +11,7 @@ import subprocess
 
 from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
+from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import SWITCHING, Layout
 from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State
 
 RELOAD_SECONDS = 60
@@ -19,7 +19,7 @@ RELOAD_SECONDS = 60
 
 def switch(layout: Layout, name: str) -> None:
     """Point ``current`` to the release, in one atomic step."""
-    temporary = os.path.join(layout.root, f".current-{secrets.token_hex(8)}")
+    temporary = os.path.join(layout.root, SWITCHING + secrets.token_hex(8))
     os.symlink(os.path.join("releases", name), temporary)
     try:
         os.replace(temporary, layout.current)

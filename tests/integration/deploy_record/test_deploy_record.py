@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,8 @@ def test_the_same_id_replaces_its_entry(tmp_path: Path) -> None:
 
 
 def test_a_line_that_a_crash_cut_short_is_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "shop.jsonl").write_text(json.dumps({"id": "1"}) + '\n{"id": "2", "rel')
+    cut = '{"id": "2", "by": "Zo\u00eb'.encode()[:-1]
+    (tmp_path / "shop.jsonl").write_bytes(b'{"id": "1"}\n{"result": "whose?"}\n[1]\n' + cut)
     assert record(tmp_path)["deploys"] == [{"id": "1"}]
 
 

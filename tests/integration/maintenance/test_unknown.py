@@ -94,6 +94,18 @@ def test_a_run_that_is_killed_is_finished_by_the_next(site: BlockableSite) -> No
         assert site.status()["blocked"] == (status == 503)
 
 
+@pytest.mark.parametrize("site", ["nginx"], indirect=True)
+def test_a_disk_that_refuses_the_block_is_named_and_the_site_stays_open(site: BlockableSite) -> None:
+    site.maintenance("disabled")  # which leaves no folder of tokens
+    (folder(site) / "bypass").touch()
+    failed = site.maintenance("enabled")
+    assert (failed["error_code"], str(folder(site) / "bypass") in failed["msg"]) == ("maintenance_io", True), failed
+    assert site.get().body == "Shop"
+    (folder(site) / "bypass").unlink()
+    assert site.maintenance("enabled")["changed"]
+    assert site.maintenance("disabled")["changed"]
+
+
 INJECTED = 'x\r\nX-Evil: 1\n%[env(PATH)] ${PATH} $http_host </p><script>alert(1)</script> "\\ \x00\x1b[31m\u2028'
 
 

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._release import package
 
 from tests.integration.release.support import ansible, built, on_host, release
 from tests.support.servers.base import wait_until
@@ -128,18 +129,32 @@ def test_a_half_staged_release_is_not_taken_for_whole(source: Path, tmp_path: Pa
     assert not (half / "junk").exists()
 
 
+def test_a_package_that_lacks_a_file_is_refused_and_not_told_as_staged(source: Path, tmp_path: Path) -> None:
+    root, made = tmp_path / "app", built(source)
+    (source / "public" / "index.php").write_text("<?php echo 2;")
+    newer = built(source)
+    with open(made["artifact"], "rb") as stream:
+        known = package.contents(package.Reader(stream).manifest)
+    package.reduce(newer["artifact"], str(tmp_path / "part.tar.gz"), known)
+    failed = on_host(root, "staged", release=newer["release"], artifact=str(tmp_path / "part.tar.gz"))
+    assert (failed["error_code"], "public/index.php" in failed["msg"]) == ("release_bad_package", True), failed
+    assert os.listdir(root / "releases") == [".lamp"]
+
+
 def test_what_killed_stagings_left_is_swept(source: Path, tmp_path: Path) -> None:
     root, made = tmp_path / "app", built(source)
     assert on_host(root, "staged", **made)["changed"]
     left = [root / "releases" / ".staging-dead", root / "releases" / ".lamp" / ".writing-state.json-dead"]
     left[0].mkdir()
     left[1].touch()
+    left.append(root / ".current-dead")  # of a switch
+    left[2].symlink_to("releases/gone")
     plan = on_host(root, "pruned", check=True, diff=True)
-    assert all(path.exists() for path in left)
+    assert all(os.path.lexists(path) for path in left)
     done = on_host(root, "pruned", diff=True)
     assert plan["diff"] == done["diff"]
     assert all(str(path) in done["diff"]["prepared"] for path in left)
-    assert not any(path.exists() for path in left)
+    assert not any(os.path.lexists(path) for path in left)
     assert not on_host(root, "pruned")["changed"]
 
 
@@ -221,3 +236,11 @@ def test_the_lock_excludes_and_a_dead_holder_is_taken_over(tmp_path: Path) -> No
     assert ansible("deploy_lock", {**given, "state": "free", "force": True})["holder"] == {}
     assert not other.exists()
     assert ansible("deploy_lock", {**given, "name": "../shop"})["error_code"] == "deploy_lock_bad_name"
+
+
+@pytest.mark.parametrize("options", [(), ("--check",)])
+def test_a_folder_of_locks_that_cannot_be_is_named(tmp_path: Path, options: tuple[str, ...]) -> None:
+    (tmp_path / "file").touch()
+    failed = ansible("deploy_lock", {"name": "shop", "path": str(tmp_path / "file" / "locks")}, *options)
+    assert failed["error_code"] == "deploy_lock_io"
+    assert "file/locks/shop.json" in failed["msg"]
