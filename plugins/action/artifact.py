@@ -39,3 +39,10 @@ class ActionModule(ActionBase):
             return {"changed": False, **make(Options(**options))}
         except LampError as error:
             return {"failed": True, "changed": False, **error.as_result()}
+        except OSError as error:
+            failure = LampError(
+                "artifact_io",
+                f"{error.filename or options['cache_dir']} on the controller: {error.strerror}.",
+                "See that who runs Ansible may read the source and write to cache_dir, and that the disk is not full.",
+            )
+            return {"failed": True, "changed": False, **failure.as_result()}

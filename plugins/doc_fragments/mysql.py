@@ -49,7 +49,8 @@ options:
     type: path
     aliases: [ssl_key]
   check_hostname:
-    description: Whether the server's name must match its certificate.
+    description:
+      - Whether the server's name must match its certificate. V(true) takes O(ca_cert), or C(ssl-ca) in O(config_file).
     type: bool
 requirements:
   - PyMySQL >= 1.0.2 (Debian, python3-pymysql) on the host that runs the module

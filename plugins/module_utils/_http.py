@@ -15,7 +15,7 @@ import typing as t
 from urllib.parse import urlsplit
 
 ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
-LOGIN = re.compile(r"//[^/?#]*@")
+LOGIN = re.compile(r"//[^/?#\s]*@")
 IN_A_REQUEST = re.compile(r"[!-~]+")  # what may stand in the line of a request as it is: no blank, no line end
 BODY_LIMIT = 4 * 1024 * 1024  # bytes; what the collection asks for is smaller
 
@@ -42,9 +42,9 @@ def is_address(url: str) -> bool:
         return False
 
 
-def without_login(url: str) -> str:
-    """``url`` for a message: who wrote a password, or a token, into it does not find it in a log."""
-    return LOGIN.sub("//", url, count=1)
+def without_login(text: str) -> str:
+    """``text`` for a message: who wrote a password, or a token, into an address does not find it in a log."""
+    return LOGIN.sub("//", text)
 
 
 def is_place(address: str) -> bool:

@@ -76,7 +76,7 @@ def connect(
     After ``read_timeout`` seconds without an answer to a statement the connection is given up; the server goes on.
 
     :raises LampError: ``mysql_library_missing``, ``mysql_access_denied``, ``mysql_unknown_database``,
-        ``mysql_unreachable``, ``mysql_tls_failed``, ``mysql_option_file``
+        ``mysql_unreachable``, ``mysql_tls_failed``, ``mysql_option_file``, ``mysql_no_authority``
     """
     if pymysql is None:
         raise LampError(
@@ -106,6 +106,12 @@ def connect(
         connection = pymysql.connect(**arguments, defer_connect=True)
         if not params["login_unix_socket"] and params["login_host"] != "localhost":
             connection.unix_socket = None  # an option file's socket leads to another server than the one named here
+        if params["check_hostname"] and not getattr(getattr(connection, "ctx", None), "check_hostname", False):
+            raise LampError(  # PyMySQL goes on without any proof then
+                "mysql_no_authority",
+                f"check_hostname is set for {where(params)}, but nothing says which authority signs its certificate.",
+                "Set ca_cert, or ssl-ca in config_file.",
+            )
         connection.connect()
         return connection
     except pymysql.err.MySQLError as error:

@@ -101,7 +101,8 @@ options:
         runs the module, and leave the database alone. The script makes the same database as a run, records included.
       - It holds no password and no dates; the file is replaced only when it differs. Check mode writes nothing, and
         shows the difference.
-      - The folder must exist. For all values of O(state) but V(sessions_dropped).
+      - A new file is readable by its owner alone, one that was there keeps owner and mode. The folder must exist.
+      - For all values of O(state) but V(sessions_dropped).
     type: path
   undo_output_file:
     description:
@@ -297,58 +298,13 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import delt
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import folder, galera, output
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.engine import Engine, Settings
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.options import ARGUMENTS
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.outlook import Outlook
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.plan import Plan
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.run import Run
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script import Dialect
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import records_error
-from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec
 from ansible_collections.lamp.cluster.plugins.module_utils._module import run as run_module
-
-ARGUMENTS = _mysql.MYSQL_ARGUMENTS + ArgumentSpec(
-    {
-        "src": {"type": "path"},
-        "remote_src": {"type": "bool", "default": False},
-        "deltas": {
-            "type": "list",
-            "elements": "dict",
-            "options": {"name": {"type": "str", "required": True}, "content": {"type": "str", "required": True}},
-        },
-        "state": {
-            "type": "str",
-            "choices": ["applied", "undone", "baselined", "sessions_dropped"],
-            "default": "applied",
-        },
-        "to": {"type": "int"},
-        "delta_set": {"type": "str", "default": "Main"},
-        "changelog_table": {"type": "str", "default": "changelog"},
-        "out_of_order": {"type": "str", "choices": ["apply", "skip", "fail"], "default": "apply"},
-        "encoding": {"type": "str", "default": "utf-8"},
-        "accept_changed": {"type": "bool", "default": False},
-        "on_unknown": {"type": "str", "choices": ["fail", "retry", "skip"], "default": "fail"},
-        "session_table": {"type": "str", "default": ""},
-        "drop_tags": {"type": "list", "elements": "str", "default": []},
-        "output_file": {"type": "path"},
-        "undo_output_file": {"type": "path"},
-        "allow_unreplicated": {"type": "bool", "default": False},
-        "replicas": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {"host": {"type": "str", "required": True}, "port": {"type": "int", "default": 3306}},
-        },
-        "replica_timeout": {"type": "float", "default": 60},
-        "lock_timeout": {"type": "float", "default": 30},
-        "lock_wait_timeout": {"type": "int", "default": 60},
-    },
-    mutually_exclusive=[("src", "deltas")],
-    required_if=[
-        ("state", "applied", ("src", "deltas"), True),
-        ("state", "undone", ("src", "deltas"), True),
-        ("state", "undone", ("to",)),
-        ("state", "baselined", ("src", "deltas"), True),
-    ],
-)
 
 
 def files(params: dict[str, t.Any]) -> list[tuple[str, str]]:

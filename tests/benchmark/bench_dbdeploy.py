@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.options import ARGUMENTS
 from ansible_collections.lamp.cluster.plugins.modules import dbdeploy
 
 from tests.benchmark.peers import PEERS, Deltas, Peer, Raw, generate, installed, versions
@@ -57,7 +58,7 @@ class Engine(Peer):
         return {"src": str(self.folder), "login_db": self.database, **self.server.login}
 
     def run(self) -> None:
-        defaults = {name: option.get("default") for name, option in dbdeploy.ARGUMENTS.options.items()}
+        defaults = {name: option.get("default") for name, option in ARGUMENTS.options.items()}
         module = SimpleNamespace(params={**defaults, **self.options}, check_mode=False, _diff=False, warn=print)
         dbdeploy.dbdeploy(module)
 

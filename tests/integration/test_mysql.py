@@ -35,6 +35,7 @@ def test_connects_and_knows_the_server(mariadb: MariaDB, database: str) -> None:
         ({"login_db": "nowhere"}, "mysql_unknown_database", "nowhere"),
         ({"login_port": free_port()}, "mysql_unreachable", "127.0.0.1"),
         ({"ca_cert": "/nonexistent/ca.pem"}, "mysql_option_file", "ca_cert"),
+        ({"check_hostname": True}, "mysql_no_authority", "ca_cert"),
     ],
 )
 def test_a_failed_connection_names_the_place_and_hides_the_password(

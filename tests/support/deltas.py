@@ -15,8 +15,9 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.options import ARGUMENTS
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.modules.dbdeploy import ARGUMENTS, dbdeploy
+from ansible_collections.lamp.cluster.plugins.modules.dbdeploy import dbdeploy
 
 from tests.support.modules import COLLECTIONS, ModuleResult, run_module
 from tests.support.servers.base import wait_until

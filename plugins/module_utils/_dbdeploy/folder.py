@@ -20,17 +20,24 @@ def read(folder: Path, encoding: str) -> list[tuple[str, str]]:
         raise LampError(
             "dbdeploy_no_folder", f"The folder of deltas {folder} does not exist.", "Correct src, or make the folder."
         )
-    found = []
-    for name in sorted(entry.name for entry in os.scandir(folder) if not entry.is_dir()):
-        path = os.path.join(folder, name)
-        text = ""
-        try:
-            if name.endswith(".sql"):
-                with open(path, encoding=encoding) as file:
-                    text = file.read()
-        except (OSError, UnicodeError, LookupError) as error:
-            raise LampError(
-                "dbdeploy_unreadable", f"{path} cannot be read as {encoding}: {error}.", "Correct it, or set encoding."
-            ) from error
-        found.append((name, text))
-    return found
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if not entry.is_dir())
+    except OSError as error:
+        raise _unreadable(folder, encoding, error) from error
+    return [(name, _text(folder / name, encoding) if name.endswith(".sql") else "") for name in names]
+
+
+def _text(path: Path, encoding: str) -> str:
+    try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is no file")  # a pipe would be waited for
+        with open(path, encoding=encoding) as file:
+            return file.read()
+    except (OSError, UnicodeError, LookupError) as error:
+        raise _unreadable(path, encoding, error) from error
+
+
+def _unreadable(path: Path, encoding: str, error: Exception) -> LampError:
+    return LampError(
+        "dbdeploy_unreadable", f"{path} cannot be read as {encoding}: {error}.", "Correct it, or set encoding."
+    )

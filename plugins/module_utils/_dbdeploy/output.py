@@ -10,6 +10,8 @@ holds no dates and nothing else that differs between two scripts of the same del
 from __future__ import annotations
 
 import itertools
+import os
+import stat
 import typing as t
 from pathlib import Path
 
@@ -51,11 +53,14 @@ def write(engine: Engine, params: dict[str, t.Any], *, check_mode: bool) -> dict
 
 
 def _replace(path: Path, text: str, *, check_mode: bool) -> str:
-    """Make the file say ``text``, in check mode not; what it said before."""
+    """Make the file say ``text``, in check mode not; what it said before. Deltas are not for everybody to read."""
     try:
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        found = path.stat() if path.exists() else None
+        before = path.read_text(encoding="utf-8") if found else ""
         if before != text and not check_mode:
-            _durable.write(path, text)
+            _durable.write(path, text, stat.S_IMODE(found.st_mode) if found else 0o600)
+            if found:
+                os.chown(path, found.st_uid, found.st_gid)
         return before
     except (OSError, UnicodeError) as error:
         raise LampError(

@@ -12,6 +12,7 @@ import subprocess
 import tarfile
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._http import without_login
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.cache import Cache
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.tarball import extract
 
@@ -75,7 +76,7 @@ class Repository:
         if submodules:
             raise LampError(
                 "artifact_submodule",
-                f"{self.url} has the submodule {submodules[0]}, whose files are not in it.",
+                f"{without_login(self.url)} has the submodule {submodules[0]}, whose files are not in it.",
                 "Deploy a folder or a tarball that has them, made by your build.",
             )
         archive = f"{folder}.tar"
@@ -116,7 +117,7 @@ class Repository:
     def _no_version(self, version: str) -> LampError:
         return LampError(
             "artifact_no_version",
-            f"{self.url} has no version {version!r}.",
+            f"{without_login(self.url)} has no version {version!r}.",
             "Give a branch, a tag or a commit that was pushed (deploy_source_version in a deploy).",
         )
 
@@ -127,7 +128,7 @@ class GitError(LampError):
     def __init__(self, url: str, said: str) -> None:
         super().__init__(
             "artifact_git_failed",
-            f"Git cannot get {url}: {said}",
+            f"Git cannot get {without_login(url)}: {without_login(said)}",
             "See that git on the controller reaches it without asking, by a key or a credential helper.",
         )
 

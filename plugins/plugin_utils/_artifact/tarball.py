@@ -89,7 +89,7 @@ def _unpack(path: str, name: str, folder: str) -> None:
     try:
         with tarfile.open(path) as tar:
             extract(tar, folder)
-    except (tarfile.TarError, EOFError, OSError, KeyError) as error:
+    except (tarfile.TarError, EOFError, OSError, KeyError, RecursionError) as error:
         raise LampError(
             "artifact_bad_tarball",
             f"{name} cannot be unpacked: {error}.",

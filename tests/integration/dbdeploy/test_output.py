@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +125,19 @@ def test_check_mode_writes_nothing_and_a_second_run_changes_nothing(deltas: Fold
     assert "CREATE TABLE item" in str(written["diff"])
     assert not deltas.run(output_file=str(script))["changed"]
     assert deltas.rows("SHOW TABLES") == []
+
+
+def test_a_script_is_private_and_keeps_the_owner_and_mode_that_it_was_given(deltas: Folder, tmp_path: Path) -> None:
+    deltas.write(_1_item=TABLE)
+    script = tmp_path / "do.out"
+    deltas.run(output_file=str(script))
+    assert script.stat().st_mode & 0o777 == 0o600
+    script.chmod(0o640)
+    os.chown(script, 1, 1)
+    deltas.write(_2_later="CREATE TABLE later (a INT);")
+    assert deltas.run(output_file=str(script))["changed"]
+    now = script.stat()
+    assert (now.st_mode & 0o777, now.st_uid, now.st_gid) == (0o640, 1, 1)
 
 
 def test_a_delta_without_undo_has_no_undo_script(deltas: Folder, tmp_path: Path) -> None:

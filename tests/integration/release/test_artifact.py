@@ -22,6 +22,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.artifact import Options, make
 
 from tests.support.modules import run_ansible
+from tests.support.servers.base import free_port
 
 SECRET = "hunter2"
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n"
@@ -200,6 +201,29 @@ def test_sources_that_are_none_and_passwords_in_addresses(cache: str, tmp_path: 
     for source in (f"git+https://me:{SECRET}@example.com/x.git", f"https://me:{SECRET}@example.com/x.tar.gz"):
         error = refusal(source, cache, checksum="00")
         assert (error.code, SECRET in str(error)) == ("artifact_password_in_url", False)
+    error = refusal(f"git+https://{SECRET}@127.0.0.1:{free_port()}/x.git", cache)  # a token in place of the user
+    assert (error.code, SECRET in str(error), "127.0.0.1" in str(error)) == ("artifact_git_failed", False, True)
+
+
+def test_a_cache_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    given = {"source": str(tmp_path), "cache_dir": str(tmp_path / "file" / "cache")}
+    failed = run_ansible("localhost", "localhost,", "artifact", given, "-c", "local")
+    assert (failed["error_code"], "file/cache" in failed["msg"]) == ("artifact_io", True)
+
+
+def test_links_that_lead_in_a_circle_are_no_end_of_the_module(tmp_path: Path, cache: str) -> None:
+    path = tmp_path / "circle.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, kind, target in (
+            ("a", tarfile.SYMTYPE, "b"),
+            ("b", tarfile.SYMTYPE, "a"),
+            ("c", tarfile.LNKTYPE, "a"),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            tar.addfile(member)
+    assert refusal(str(path), cache).code == "artifact_bad_tarball"
 
 
 @pytest.fixture()
