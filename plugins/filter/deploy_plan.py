@@ -73,13 +73,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy import plan
-
-
-def deploy_plan(looks: dict[str, t.Any], **options: t.Any) -> dict[str, t.Any]:
-    """The plan with its lines in words."""
-    made = plan.deploy_plan(looks, **options)
-    return {**made, "lines": plan.plan_lines(made)}
+from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.plan import deploy_plan, told
 
 
 class FilterModule:
@@ -87,4 +81,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Any]:
         """The filter by its name."""
-        return {"deploy_plan": deploy_plan}
+        return {"deploy_plan": told(deploy_plan)}

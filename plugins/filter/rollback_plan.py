@@ -46,13 +46,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy import plan
-
-
-def rollback_plan(looks: dict[str, t.Any], **options: t.Any) -> dict[str, t.Any]:
-    """The plan with its lines in words."""
-    made = plan.rollback_plan(looks, **options)
-    return {**made, "lines": plan.plan_lines(made)}
+from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.plan import rollback_plan, told
 
 
 class FilterModule:
@@ -60,4 +54,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Any]:
         """The filter by its name."""
-        return {"rollback_plan": rollback_plan}
+        return {"rollback_plan": told(rollback_plan)}

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 import typing as t
 
@@ -19,8 +18,8 @@ from ansible_collections.lamp.cluster.plugins.module_utils._http import (
     is_place,
     without_login,
 )
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import TOKEN
 
-TOKEN = re.compile(r"[A-Za-z0-9]{20,128}")
 LOCAL = "127.0.0.1"  # where requests go unless told otherwise; the port is that of base_url
 
 # The options of one test, as modules take them.

@@ -69,31 +69,21 @@ current_whole:
   returned: success
   type: bool
 previous:
-  description: The last good release that was live before it; empty where there is none.
+  description: The release to go back to, as M(lamp.cluster.release) tells it.
   returned: success
   type: str
   sample: 81be22d5cf0a9a31
 releases:
-  description: The releases on the host.
+  description: The releases on the host, each as M(lamp.cluster.release) tells it, with the number of its last delta.
   returned: success
   type: list
   elements: dict
   contains:
-    release:
-      description: Its name.
-      type: str
-    staged_at:
-      description: When it was staged, in UTC.
-      type: str
-    active:
-      description: Whether it is live.
-      type: bool
-    rejected:
-      description: Why it is not to come back; empty for a good one.
-      type: str
     last_delta:
       description: The highest number of its deltas, 0 where it has none.
       type: int
+  sample:
+    - {release: 2f1c9a04be7712aa, staged_at: "2026-11-21T03:00:00Z", active: true, rejected: "", last_delta: 42}
 block:
   description: The block in force, with C(owner) and C(since) (seconds since 1970); empty when the site is open.
   returned: success
@@ -122,7 +112,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.options 
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import ROOT, Site
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
-from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, read_record
+from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, facts
 
 SHOWN = 20  # entries of the journal
 
@@ -139,24 +129,10 @@ def last_delta(release: str, folder: str) -> int:
 def releases(params: dict[str, t.Any]) -> dict[str, t.Any]:
     """What the host has of the application."""
     layout = Layout(params["path"])
-    state = State(layout)
-    current = layout.current_release()
-    listed = [
-        {
-            "release": name,
-            "staged_at": str(read_record(layout, name).get("staged_at", "")),
-            "active": name == current,
-            "rejected": state.rejected.get(name, {}).get("reason", ""),
-            "last_delta": last_delta(layout.release(name), params["deltas"]),
-        }
-        for name in layout.names()
-    ]
-    return {
-        "current": current or "",
-        "current_whole": bool(current) and layout.is_staged(str(current)),
-        "previous": state.previous(current) or "",
-        "releases": listed,
-    }
+    found = facts(layout, State(layout))
+    for known in found["releases"]:
+        known["last_delta"] = last_delta(layout.release(known["release"]), params["deltas"])
+    return {**found, "current_whole": bool(found["current"]) and layout.is_staged(found["current"])}
 
 
 def block(params: dict[str, t.Any]) -> dict[str, t.Any]:

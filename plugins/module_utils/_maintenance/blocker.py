@@ -19,7 +19,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._http import (
 )
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.backend import Backend
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.rules import AGAIN
-from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import Site, State
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import TOKEN, Site, State
 
 MARKER = "x-lamp-maintenance"
 RULES_ID = "x-lamp-rules"
@@ -45,7 +45,7 @@ class Blocker:
         """The state that these options ask for, with the nonce and the time of a block that is in force already."""
         if not 0 <= retry_after <= 10**9:
             raise LampError("maintenance_bad_retry_after", f"retry_after is {retry_after}.", "Give seconds, 0 or more.")
-        if token and not (token.isascii() and token.isalnum() and 20 <= len(token) <= 128):
+        if token and not TOKEN.fullmatch(token):
             raise LampError(
                 "maintenance_bad_token", "bypass_token must be 20 to 128 letters and digits.", "Generate a new one."
             )

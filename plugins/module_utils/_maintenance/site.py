@@ -17,6 +17,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
 ROOT = "/var/lib/lamp.cluster/maintenance"
+TOKEN = re.compile(r"[A-Za-z0-9]{20,128}")  # what a bypass token is; it becomes a file's name, and a cookie
 State = t.Dict[str, t.Any]
 
 

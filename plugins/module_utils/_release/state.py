@@ -85,6 +85,21 @@ def read_record(layout: Layout, name: str) -> dict[str, t.Any]:
     return _read(layout.record(name))
 
 
+def facts(layout: Layout, state: State) -> dict[str, t.Any]:
+    """What there is on this host: ``current``, ``previous`` and ``releases``, as the modules return them."""
+    current = layout.current_release()
+    releases = [
+        {
+            "release": name,
+            "staged_at": str(read_record(layout, name).get("staged_at", "")),
+            "active": name == current,
+            "rejected": state.rejected.get(name, {}).get("reason", ""),
+        }
+        for name in layout.names()
+    ]
+    return {"current": current or "", "previous": state.previous(current) or "", "releases": releases}
+
+
 def write_json(path: str, data: dict[str, t.Any], *, flush: bool = True) -> None:
     """Replace ``path`` atomically by ``data``; durable on return, unless the caller flushes. Readable by monitoring."""
     _durable.write(path, json.dumps(data, indent=1, sort_keys=True) + "\n", flush=flush)

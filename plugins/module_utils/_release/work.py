@@ -22,7 +22,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.probe import
 from ansible_collections.lamp.cluster.plugins.module_utils._release.rendered import File, Rendered
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
 from ansible_collections.lamp.cluster.plugins.module_utils._release.stage import Base, BaseDiffers, Staging
-from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, exclusive, read_record
+from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, exclusive, facts, read_record
 from ansible_collections.lamp.cluster.plugins.module_utils._release.switch import reload_services, switch
 
 Result = t.Dict[str, t.Any]
@@ -52,21 +52,6 @@ class Work:
             root = params["document_root"]
             folder = "" if root == "." else relative(root, "document_root")
             self.probe = Probe(folder, params["url"], params["address"], params["bypass_token"])
-
-    def facts(self) -> Result:
-        """What every answer holds about this host."""
-        current = self.layout.current_release()
-        rejected = self.state.rejected
-        releases = [
-            {
-                "release": name,
-                "staged_at": str(read_record(self.layout, name).get("staged_at", "")),
-                "active": name == current,
-                "rejected": rejected.get(name, {}).get("reason", ""),
-            }
-            for name in self.layout.names()
-        ]
-        return {"current": current or "", "previous": self.state.previous(current) or "", "releases": releases}
 
     def make_root(self) -> None:
         """Make the folders that everything below relies on."""
@@ -244,4 +229,4 @@ class Work:
             result = {"release": name, **actions[wanted](name)}
         todo = result.pop("todo")
         prepared = "".join(f"{self.layout.root}: {line}\n" for line in todo)
-        return {**result, **self.facts(), "diff": {"prepared": prepared}}
+        return {**result, **facts(self.layout, self.state), "diff": {"prepared": prepared}}

@@ -209,3 +209,13 @@ def _delta_words(plan: Plan) -> str:
             " -e rollback_undo=true undoes them"
         )
     return "none to undo"
+
+
+def told(decide: t.Callable[..., Plan]) -> t.Callable[..., Plan]:
+    """``decide`` as a filter: its plan has the ``lines`` that tell it in words."""
+
+    def decided(*given: t.Any, **options: t.Any) -> Plan:
+        plan = decide(*given, **options)
+        return {**plan, "lines": plan_lines(plan)}
+
+    return decided
