@@ -26,7 +26,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     (plugins / "action").mkdir(parents=True)
     for name in NAMES:
         (plugins / "action" / f"{name}.py").symlink_to(HERE / "stand_ins" / "action.py")
-    for name in ("callback", "plugin_utils"):
+    for name in ("callback", "module_utils", "plugin_utils"):
         (plugins / name).symlink_to(PLUGINS / name)
     monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", str(tmp_path))
     monkeypatch.setenv("ANSIBLE_STDOUT_CALLBACK", "lamp.cluster.timeline")
