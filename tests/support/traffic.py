@@ -13,7 +13,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import Counter
-from typing import Any
+from typing import Any, Self
+
+from tests.support.servers.base import wait_until
 
 TIMEOUT = 30  # seconds
 
@@ -37,17 +39,14 @@ def classify(status: int, headers: Any, body: bytes) -> str:
     return f"status {status} of release {release}, {len(body)} bytes"
 
 
-class Traffic:
-    """Visitors without a session, ``rate`` requests a second in all, until the ``with`` block ends."""
+class Crowd:
+    """People who ask, each in a thread of its own, until the ``with`` block ends."""
 
-    def __init__(self, url: str, rate: float = 20.0, visitors: int = 4) -> None:
-        self.url = url
-        self.pause = visitors / rate
-        self.responses: list[Response] = []
+    def __init__(self, number: int) -> None:
         self.stopping = threading.Event()
-        self.threads = [threading.Thread(target=self._visit, daemon=True) for _ in range(visitors)]
+        self.threads = [threading.Thread(target=self._visit, args=(index,), daemon=True) for index in range(number)]
 
-    def __enter__(self) -> Traffic:
+    def __enter__(self) -> Self:
         for thread in self.threads:
             thread.start()
         return self
@@ -56,9 +55,26 @@ class Traffic:
         self.stopping.set()
         for thread in self.threads:
             thread.join()
+
+    def _visit(self, index: int) -> None:
+        """Ask until ``stopping`` is set."""
+        raise NotImplementedError
+
+
+class Traffic(Crowd):
+    """Visitors without a session, ``rate`` requests a second in all."""
+
+    def __init__(self, url: str, rate: float = 20.0, visitors: int = 4) -> None:
+        super().__init__(visitors)
+        self.url = url
+        self.pause = visitors / rate
+        self.responses: list[Response] = []
+
+    def __exit__(self, *exception: object) -> None:
+        super().__exit__(*exception)
         self.responses.sort(key=lambda response: response.moment)
 
-    def _visit(self) -> None:
+    def _visit(self, _index: int) -> None:
         while not self.stopping.is_set():
             moment = time.monotonic()
             self.responses.append(self._ask(moment))
@@ -78,7 +94,7 @@ class Traffic:
         return Counter(response.kind for response in self.responses)
 
     def blocked_seconds(self) -> float:
-        """From the last answer before the block to the first one after it, as a visitor sees it."""
+        """From the first answer of the block to the last one, as visitors see it."""
         blocked = [response.moment for response in self.responses if response.kind == "maintenance"]
         return blocked[-1] - blocked[0] if blocked else 0.0
 
@@ -102,29 +118,21 @@ class User:
             return dict(json.loads(answer.read()))
 
 
-class Members:
-    """Users who are logged in and keep asking, until the ``with`` block ends; who is logged out logs in again."""
+class Members(Crowd):
+    """Users who are logged in and keep asking; who is logged out logs in again."""
 
     def __init__(self, url: str, number: int = 3, pause: float = 0.1) -> None:
+        super().__init__(number)
         self.users = [User(url) for _ in range(number)]
         self.pause = pause
         self.losses = [0] * number
         self.asked = [0] * number
         self.faults: list[str] = []
-        self.stopping = threading.Event()
-        self.threads = [threading.Thread(target=self._visit, args=(index,), daemon=True) for index in range(number)]
 
-    def __enter__(self) -> Members:
+    def __enter__(self) -> Self:
         for user in self.users:
             user.login()
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
+        return super().__enter__()
 
     def _visit(self, index: int) -> None:
         user = self.users[index]
@@ -145,8 +153,9 @@ class Members:
     def settle(self) -> None:
         """Return when each of them was answered twice more, so that what happened before was noticed."""
         goal = [asked + 2 for asked in self.asked]
-        while any(asked < wanted for asked, wanted in zip(self.asked, goal)):
-            self.stopping.wait(self.pause)
+        wait_until(
+            lambda: all(asked >= wanted for asked, wanted in zip(self.asked, goal)), "two answers to each member"
+        )
 
 
 class CountingUser(User):
