@@ -27,10 +27,8 @@ def interpreter(suite: str, version: str) -> Path:
         loader = next(libraries.glob("ld-linux-*.so.*"), None)
         own_loader = ["--set-interpreter", str(loader)] if loader else []
         found = ["--force-rpath", "--set-rpath", str(libraries)]
-        half = program.with_name("half")
-        original = program.with_name(f"python{version}")
-        subprocess.run(["patchelf", *own_loader, *found, "--output", str(half), str(original)], check=True)
-        half.rename(program)
+        subprocess.run(["patchelf", *own_loader, *found, str(program.with_name(f"python{version}"))], check=True)
+        program.symlink_to(f"python{version}")
     return program
 
 
