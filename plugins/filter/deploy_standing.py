@@ -17,7 +17,7 @@ description:
 positional: _input
 options:
   _input:
-    description: What M(lamp.cluster.deploy_status) returned, by host, of those hosts that could be reached.
+    description: What M(lamp.cluster.deploy_info) returned, by host, of those hosts that could be reached.
     type: dict
     required: true
   lock:

@@ -17,7 +17,7 @@ description:
 positional: _input
 options:
   _input:
-    description: What M(lamp.cluster.deploy_status) returned, by host.
+    description: What M(lamp.cluster.deploy_info) returned, by host.
     type: dict
     required: true
   ident:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: deploy_record
-short_description: Keep and read the journal of an application's deploys
+short_description: Keep the journal of an application's deploys
 version_added: 1.0.0
 description:
-  - Records a deploy in a journal on the host, or only reads the journal.
+  - Records a deploy in a journal on the host. M(lamp.cluster.deploy_info) tells what is in it.
   - The journal is a text file with one JSON object per line, V(<path>/<name>.jsonl).
 author: The lamp.cluster developers (@lamp-cluster)
 extends_documentation_fragment:
@@ -27,8 +27,9 @@ options:
   entry:
     description:
       - What to record; any keys. V(id) must be among them and tells one deploy from another.
-      - An entry with the V(id) of one that is there replaces it. Without O(entry) the journal is only read.
+      - An entry with the V(id) of one that is there replaces it.
     type: dict
+    required: true
   keep:
     description: How many entries the journal keeps.
     type: int
@@ -36,11 +37,6 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Read what was deployed
-  lamp.cluster.deploy_record:
-    name: shop
-  register: journal
-
 - name: Record a deploy that was made by other means
   lamp.cluster.deploy_record:
     name: shop
@@ -73,12 +69,10 @@ from ansible_collections.lamp.cluster.plugins.module_utils._module import Argume
 
 
 def record(module: AnsibleModule) -> dict[str, t.Any]:
-    """Read the journal, and write it when the entry is new or differs."""
+    """Write the journal when the entry is new or differs."""
     params = module.params
     journal = Journal(params["path"], params["name"])
     before = journal.entries()
-    if params["entry"] is None:
-        return {"changed": False, "deploys": before}
     if not params["entry"].get("id"):
         raise LampError("deploy_record_no_id", "The entry to record has no id.", "Give it one, such as the time.")
     if params["keep"] < 1:
@@ -96,7 +90,7 @@ def main() -> None:
         {
             "name": {"type": "str", "required": True},
             "path": {"type": "path", "default": "/var/lib/lamp.cluster/deploys"},
-            "entry": {"type": "dict"},
+            "entry": {"type": "dict", "required": True},
             "keep": {"type": "int", "default": 200},
         }
     )

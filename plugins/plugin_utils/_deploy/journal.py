@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 Entry = t.Dict[str, t.Any]
-Look = t.Dict[str, t.Any]  # what the module deploy_status returned of one host
+Look = t.Dict[str, t.Any]  # what the module deploy_info returned of one host
 
 
 def entries(looks: t.Mapping[str, Look]) -> list[Entry]:

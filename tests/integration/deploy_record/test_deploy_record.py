@@ -13,12 +13,10 @@ import pytest
 from tests.support.modules import ModuleResult, run_module
 
 
-def record(folder: Path, entry: dict[str, Any] | None = None, **options: Any) -> ModuleResult:
+def record(folder: Path, entry: dict[str, Any], **options: Any) -> ModuleResult:
     check, diff = options.pop("check", False), options.pop("diff", False)
-    given = {"entry": entry} if entry is not None else {}
-    return run_module(
-        "deploy_record", {"name": "shop", "path": str(folder), **given, **options}, check=check, diff=diff
-    )
+    given = {"name": "shop", "path": str(folder), "entry": entry, **options}
+    return run_module("deploy_record", given, check=check, diff=diff)
 
 
 def test_check_mode_says_what_the_run_does_and_a_second_run_does_nothing(tmp_path: Path) -> None:
@@ -32,9 +30,8 @@ def test_check_mode_says_what_the_run_does_and_a_second_run_does_nothing(tmp_pat
 
 
 def test_entries_come_oldest_first_and_only_the_last_are_kept(tmp_path: Path) -> None:
-    for number in range(5):
-        record(tmp_path, {"id": str(number)}, keep=3)
-    assert [entry["id"] for entry in record(tmp_path)["deploys"]] == ["2", "3", "4"]
+    results = [record(tmp_path, {"id": str(number)}, keep=3) for number in range(5)]
+    assert [entry["id"] for entry in results[-1]["deploys"]] == ["2", "3", "4"]
 
 
 def test_the_same_id_replaces_its_entry(tmp_path: Path) -> None:
@@ -47,13 +44,13 @@ def test_the_same_id_replaces_its_entry(tmp_path: Path) -> None:
 def test_a_line_that_a_crash_cut_short_is_passed_over(tmp_path: Path) -> None:
     cut = '{"id": "2", "by": "Zo\u00eb'.encode()[:-1]
     (tmp_path / "shop.jsonl").write_bytes(b'{"id": "1"}\n{"result": "whose?"}\n[1]\n' + cut)
-    assert record(tmp_path)["deploys"] == [{"id": "1"}]
+    assert record(tmp_path, {"id": "3"})["deploys"] == [{"id": "1"}, {"id": "3"}]
 
 
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        ({"name": "../etc/passwd"}, "deploy_record_bad_name"),
+        ({"entry": {"id": "1"}, "name": "../etc/passwd"}, "deploy_record_bad_name"),
         ({"entry": {"release": "abc"}}, "deploy_record_no_id"),
         ({"entry": {"id": "1"}, "keep": 0}, "deploy_record_bad_keep"),
         ({"entry": {"id": "1"}, "path": "/proc/nowhere"}, "deploy_record_io"),

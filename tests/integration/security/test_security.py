@@ -145,7 +145,7 @@ def test_a_name_cannot_be_a_path(tmp_path: Path, name: str) -> None:
     for module, options in (
         ("maintenance", {"name": name}),
         ("deploy_lock", {"name": name, "path": str(tmp_path / "locks")}),
-        ("deploy_record", {"name": name, "path": str(tmp_path / "journal")}),
+        ("deploy_record", {"name": name, "path": str(tmp_path / "journal"), "entry": {"id": "1"}}),
         ("release", {"path": str(tmp_path / "app"), "state": "active", "release": name}),
     ):
         assert answered(run_module(module, options))["failed"], module

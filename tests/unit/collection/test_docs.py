@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.playbook.play import Play
+from ansible.playbook.task import Task
 
 from tests.support.modules import BIN, COLLECTIONS, ROOT
 
@@ -28,9 +30,9 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 SETTING = re.compile(r"([a-z][a-z_]*)(?:: |=)(\S.*)")
 VARIABLE = re.compile(rf"\b(?:{'|'.join(ROLES)}|rollback)_[a-z0-9_]+\b")
-# Words of other tools, and of Ansible itself, that look like settings or variables of the collection's.
+# Words of other tools that look like settings or variables of the collection's.
 FOREIGN = {
-    "ansistrano_deploy_via", "ansistrano_rsync_extra_params", "any_errors_fatal", "deploy_to", "release_summary",
+    "ansistrano_deploy_via", "ansistrano_rsync_extra_params", "deploy_to", "release_summary",
     "status_listen", "status_path",
     "drop_sessions",  # of a release's own .lamp.yml
 }  # fmt: skip
@@ -120,7 +122,7 @@ def test_what_a_page_names_is_there(page: Path) -> None:
         setting = SETTING.fullmatch(span)
         if setting and setting[1] == "tasks_from":
             faults += [] if list(ROOT.glob(f"roles/*/tasks/{setting[2]}.yml")) else [span]
-        elif setting and setting[1] not in FOREIGN:
+        elif setting and setting[1] not in {*FOREIGN, *Play.fattributes, *Task.fattributes}:
             choices = settings().get(setting[1])
             faults += [span] if choices is None or (choices and setting[2].strip("'\"") not in choices) else []
     assert faults == []

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: deploy_status
+module: deploy_info
 short_description: Tell where an application stands on a host, in one call
 version_added: 1.0.0
 description:
@@ -51,7 +51,7 @@ options:
 
 EXAMPLES = r"""
 - name: See where the shop stands
-  lamp.cluster.deploy_status:
+  lamp.cluster.deploy_info:
     name: shop
     path: /var/www/shop
     site: shop

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""deploy_status: what it tells of a host, and of what it cannot tell."""
+"""deploy_info: what it tells of a host, and of what it cannot tell."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def status(root: Path, **options: str) -> ModuleResult:
         "deltas": "db",
         **options,
     }
-    return run_module("deploy_status", {"name": "shop", "path": str(root), **given})
+    return run_module("deploy_info", {"name": "shop", "path": str(root), **given})
 
 
 def test_it_tells_releases_block_and_journal(root: Path) -> None:
