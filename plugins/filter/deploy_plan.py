@@ -55,6 +55,11 @@ options:
     description: Whether a release that was rolled back may come again.
     type: bool
     default: false
+  blocking:
+    description: The load balancers that block for all web hosts; empty where each web host blocks itself.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""

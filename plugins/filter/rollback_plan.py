@@ -32,6 +32,11 @@ options:
     description: Whether the deltas are undone that the release has never seen.
     type: bool
     default: false
+  blocking:
+    description: The load balancers that block for all web hosts; empty where each web host blocks itself.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""

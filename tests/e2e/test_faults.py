@@ -123,15 +123,10 @@ def site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 def cut(site: Site, made: Path, **settings: str) -> Run:
     """A deploy with the callback that kills it."""
-    environment = {
-        **site.cluster.environment(), "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "support" / "cut"),
-        "ANSIBLE_CALLBACKS_ENABLED": "cut", **settings,
-    }  # fmt: skip
-    done = subprocess.run(
-        site.cluster.command("lamp.cluster.deploy", "-e", f"deploy_source={made}"),
-        env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return Run(done.returncode, done.stdout + done.stderr)
+    callback = {"ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "support" / "cut"), "ANSIBLE_CALLBACKS_ENABLED": "cut"}
+    return site.cluster.playbook(
+        "lamp.cluster.deploy", "-e", f"deploy_source={made}", settings={**callback, **settings}
+    )
 
 
 def tasks(site: Site) -> list[str]:

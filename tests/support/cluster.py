@@ -89,11 +89,14 @@ class Cluster:
             "LAMP_REPORT_HTML": str(self.folder / "report.html"),
         }
 
-    def playbook(self, playbook: str, *arguments: str, show: bool = False) -> Run:
-        """Run a playbook to its end; ``show`` lets it print."""
+    def playbook(
+        self, playbook: str, *arguments: str, show: bool = False, settings: dict[str, str] | None = None
+    ) -> Run:
+        """Run a playbook to its end; ``show`` lets it print, ``settings`` are environment variables."""
         output = None if show else subprocess.PIPE
         done = subprocess.run(
-            self.command(playbook, *arguments), cwd=ROOT, env=self.environment(), check=False, text=True,
+            self.command(playbook, *arguments), cwd=ROOT, check=False, text=True,
+            env={**self.environment(), **(settings or {})},
             stdout=output, stderr=None if show else subprocess.STDOUT,
         )  # fmt: skip
         return Run(done.returncode, done.stdout or "")

@@ -51,12 +51,14 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     mode: str,
     balancers: list[str],
     force: bool = False,
+    blocking: list[str] | None = None,
 ) -> Plan:
     """The plan of a deploy of ``release``; ``refusals`` says why it is not carried out, where it is not.
 
     :param due: the hosts that do not serve it yet
     :param drop: whether a session drop is due
     :param mode: ``auto``, ``window`` or ``rolling``
+    :param blocking: the load balancers that block, where it is not the web hosts
     """
     begun = unfinished(looks)
     continued = begun if begun.get("kind") == "deploy" else {}
@@ -100,6 +102,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         "mode": how,
         "why": why,
         "window": how == WINDOW,
+        "blocks": (blocking or list(looks)) if how == WINDOW else [],
         "todo": todo,
         "can_go_back": _whole(looks, from_),
         "continues": _words(begun) if todo else "",
@@ -107,7 +110,13 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     }
 
 
-def rollback_plan(looks: t.Mapping[str, Look], ident: str, release: str = "", undo: bool = False) -> Plan:
+def rollback_plan(
+    looks: t.Mapping[str, Look],
+    ident: str,
+    release: str = "",
+    undo: bool = False,
+    blocking: list[str] | None = None,
+) -> Plan:
     """The plan of a rollback to ``release``, or to the last good one where none is named.
 
     What is left is the live release, or what an unfinished deploy was about to make live.
@@ -141,6 +150,7 @@ def rollback_plan(looks: t.Mapping[str, Look], ident: str, release: str = "", un
         "mode": WINDOW,
         "why": "a rollback always has one",
         "window": True,
+        "blocks": blocking or list(looks),
         "can_go_back": _whole(looks, current),
         "undo": undo,
         "undo_begun": bool(begun.get("kind") == "rollback" and begun.get("undo")),
@@ -188,7 +198,7 @@ def plan_lines(plan: Plan) -> list[str]:
         *([f"Left is {plan['left']}, which is marked as one not to come back to"] if plan.get("left") else []),
         f"Deltas: {_delta_words(plan)}",
         *([] if rollback else [f"Sessions: {'dropped, as the build is tagged so' if plan['drop'] else 'kept'}"]),
-        f"Maintenance window: {'yes' if plan['window'] else 'none needed'}",
+        f"Maintenance window: {'yes, on ' + ', '.join(plan['blocks']) if plan['window'] else 'none needed'}",
         f"Mode: {plan['mode']}, as {plan['why']}",
     ]
     if plan["continues"]:

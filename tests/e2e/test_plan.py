@@ -1,0 +1,147 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What check mode says will happen is what the run then does, and check mode itself touches nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cluster import Cluster, address
+from tests.support.site import WEB, column, dropped, release, seen_on
+from tests.support.traffic import User
+
+# All that a deploy may change: files with their times and links, and the database without its sessions.
+FILES = "find /var/www/shop /var/lib/lamp.cluster /etc/apache2 /etc/php -printf '%p %C@ %l\\n' | sort | sha256sum"
+TABLES = "mariadb-dump --skip-comments --ignore-table=shop.lamp_session shop | sha256sum"
+
+
+class Shop:
+    """The demo application's site, and what is known of it."""
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self.cluster = cluster
+        self.folder = folder
+
+    def made(self, name: str, *, delta: bool = False, tagged: bool = False) -> Path:
+        """A release."""
+        added = column()
+        changes: dict[str, Any] = {"statements": added, "undo": dropped(added), "tagged": tagged} if delta else {}
+        return release(self.folder / name, name, **changes)
+
+    def world(self) -> list[str]:
+        """Everything that a deploy may change."""
+        return [
+            *(self.cluster.ssh(address(host), FILES) for host in WEB),
+            self.cluster.ssh(address("db1"), TABLES),
+        ]
+
+    def live(self) -> dict[str, str]:
+        """The release of each web host."""
+        return {
+            host: Path(self.cluster.ssh(address(host), "readlink /var/www/shop/current").strip()).name for host in WEB
+        }
+
+    def run(self, *command: str) -> tuple[str, dict[str, Any]]:
+        """The output of a playbook and its report."""
+        report = self.folder / "report.json"
+        report.unlink(missing_ok=True)
+        done = self.cluster.playbook(*command, settings={"LAMP_REPORT_JSON": str(report)})
+        assert done.code == 0, done.output
+        return done.output, json.loads(report.read_text())
+
+    def compare(self, *command: str) -> tuple[str, dict[str, Any]]:
+        """Plan it, do it, compare; the plan's words and what was done."""
+        before, live = self.world(), self.live()
+        plan, _report = self.run(*command, "--check", "--diff")
+        assert self.world() == before
+        _output, report = self.run(*command)
+        done = happened(report)
+        done["switched"] = [host for host, name in self.live().items() if name != live[host]]
+        assert promised(plan) == done, plan
+        return plan, done
+
+
+def words(plan: str, name: str) -> str:
+    """What the plan says of it."""
+    found = re.findall(rf"^ +{name}: (.*)$", plan, re.MULTILINE)
+    return str(found[0]) if found else ""
+
+
+def promised(plan: str) -> dict[str, Any]:
+    """What will be, as the plan says."""
+    mode = words(plan, "Mode").partition(",")[0] or "nothing"
+    switched = words(plan, "Release").partition("to be switched on ")[2]
+    blocked = words(plan, "Maintenance window").partition("yes, on ")[2]
+    undone = re.findall(r"^    \d+ (\S+\.sql) .*would be undone", plan, re.MULTILINE)
+    deltas = [] if words(plan, "Deltas") in ("none", "") else words(plan, "Deltas").split(", ")
+    return {
+        "mode": mode,
+        "switched": switched.split(", ") if switched not in ("", "no host") else [],
+        "blocked": blocked.split(", ") if blocked else [],
+        "deltas": undone or deltas,
+        "sessions": int(words(plan, "Sessions that would be dropped") or 0),
+    }
+
+
+def happened(report: dict[str, Any]) -> dict[str, Any]:
+    """What was, as the report of the run has it."""
+    blocked = [window["host"] for window in report["blocked"]["hosts"]]
+    tasks = [task for phase in report["phases"] for task in phase["tasks"] if task["state"] != "skipped"]
+    turns = any(task["action"].endswith("haproxy_server") for task in tasks)
+    switch = any(task["what"] == "Switch to the release" for task in tasks)
+    return {
+        "mode": "window" if blocked else "rolling" if turns else "at once" if switch else "nothing",
+        "blocked": sorted(blocked),
+        "deltas": [delta["name"] for delta in report["deltas"]],
+        "sessions": report["sessions"]["dropped"] or 0,
+    }
+
+
+@pytest.fixture(scope="module")
+def shop(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """The site with a release called p0."""
+    made = Shop(cluster, tmp_path_factory.mktemp("plan"))
+    made.run("lamp.cluster.deploy", "-e", f"deploy_source={made.made('p0')}")
+    return made
+
+
+def test_a_window_with_a_delta_and_a_drop(shop: Shop) -> None:
+    for _ in range(2):
+        User(shop.cluster.url).login()
+    made = shop.made("p1", delta=True, tagged=True)
+    plan, done = shop.compare("lamp.cluster.deploy", "-e", f"deploy_source={made}")
+    assert "ALTER TABLE product ADD" in plan  # the SQL itself
+    assert (done["mode"], done["switched"], done["blocked"]) == ("window", list(WEB), list(WEB))
+    assert done["sessions"] >= 2
+    assert seen_on("web3") == "p1"
+
+
+def test_turns_of_all_hosts_and_of_one_that_is_behind(shop: Shop) -> None:
+    before = shop.live()["web3"]
+    command = ("lamp.cluster.deploy", "-e", f"deploy_source={shop.made('p2')}")
+    _plan, done = shop.compare(*command)
+    assert (done["mode"], done["switched"], done["blocked"]) == ("rolling", list(WEB), [])
+    shop.cluster.ssh(address("web3"), f"ln -sfn releases/{before} /var/www/shop/current")
+    _plan, done = shop.compare(*command)
+    assert (done["mode"], done["switched"]) == ("rolling", ["web3"])
+    plan, done = shop.compare(*command)
+    assert (done["mode"], done["switched"]) == ("nothing", [])
+    assert "Nothing to do" in plan
+
+
+def test_all_at_once_and_back_again_with_the_deltas_undone(shop: Shop) -> None:
+    at_once = ("-e", '{"deploy_balancers": []}')
+    _plan, done = shop.compare("lamp.cluster.deploy", "-e", f"deploy_source={shop.made('p3')}", *at_once)
+    assert (done["mode"], done["switched"]) == ("at once", list(WEB))
+    made = shop.made("p4", delta=True)
+    _plan, done = shop.compare("lamp.cluster.deploy", "-e", f"deploy_source={made}")
+    assert (len(done["deltas"]), done["sessions"]) == (1, 0)
+    _plan, back = shop.compare("lamp.cluster.rollback", "-e", "rollback_undo=true")
+    assert (back["mode"], back["switched"], back["deltas"]) == ("window", list(WEB), done["deltas"])
+    assert seen_on("web1") == "p3"
