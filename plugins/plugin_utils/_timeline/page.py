@@ -12,6 +12,11 @@ from .page_style import STYLE
 from .text import amount, duration, plain
 
 Document = t.Mapping[str, t.Any]
+# Phases that are drawn in one colour, as page_style.py has it; all others are grey.
+_COLOURS = (
+    ("lock", "artifact", "stage", "plan"), ("block", "unblock"), ("deltas",), ("purge",), ("switch",), ("smoke",),
+    ("recover",),
+)  # fmt: skip
 _ZOOM_BELOW = 0.6  # a window that fills less than this share of the run is drawn once more, larger
 
 
@@ -106,8 +111,22 @@ def _chart(title: str, document: Document, start: float, end: float) -> str:
     return (
         f'<section><h2>{_e(title)}</h2><div class="chart" aria-hidden="true">{rows}'
         f'<div class="row axis"><div class="host"></div><div class="ticks">{ticks}</div></div></div>'
-        '<p class="legend"><span class="swatch blocked"></span> site blocked on that host. '
+        f'<p class="legend">{_legend(document)}'
         "The same in words and numbers is in the tables below.</p></section>\n"
+    )
+
+
+def _legend(document: Document) -> str:
+    """What the colours mean: a phone has no room for the names of phases in their bars."""
+    names = dict.fromkeys(phase["name"] for phase in document["phases"] if phase["state"] != "skipped")
+    grey = [name for name in names if not any(name in group for group in _COLOURS)]
+    keys = [([name for name in group if name in names], f"bar p-{group[0]}") for group in (*_COLOURS, grey) if group]
+    keys.append((["failed"] if document["failures"] else [], "bar bad"))
+    keys.append((["site blocked on that host"] if document["blocked"]["hosts"] else [], "blocked"))
+    return "".join(
+        f'<span class="key"><span class="swatch {_e(style)}"></span> {_e(", ".join(shown))}</span> '
+        for shown, style in keys
+        if shown
     )
 
 
@@ -147,11 +166,17 @@ def _place(first: float, length: float, start: float, end: float) -> str:
 
 def _table(title: str, heads: t.Sequence[str], rows: t.Iterable[t.Sequence[object]]) -> str:
     head = "".join(f'<th scope="col">{_e(name)}</th>' for name in heads)
-    body = "".join("<tr>" + "".join(f"<td>{_e(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in rows)
     return (
         f'<section><h2>{_e(title)}</h2><div class="scroll" tabindex="0" role="region" aria-label="{_e(title)}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></section>\n"
     )
+
+
+def _cell(value: object) -> str:
+    """A cell of a table; a number stays in one line with its unit."""
+    text = str(value)
+    return f"<td{' class=n' if text[:1].isdigit() else ''}>{_e(text)}</td>"
 
 
 def _deltas(document: Document) -> str:
@@ -184,6 +209,7 @@ def _phases(document: Document) -> str:
         if phase["state"] != "skipped"
     ]
     parts = _table("Phases", ("Phase", "What", "Result", "Hosts", "Began at", "Time"), rows)
+    order = {host: place for place, host in enumerate(document["hosts"])}
     blocked = [
         (
             window["host"],
@@ -192,7 +218,7 @@ def _phases(document: Document) -> str:
             window["state"],
             "" if window["drain_seconds"] is None else duration(window["drain_seconds"]),
         )
-        for window in document["blocked"]["hosts"]
+        for window in sorted(document["blocked"]["hosts"], key=lambda window: order.get(window["host"], 0))
     ]
     if blocked:
         parts = _table("Blocked", ("Host", "Began at", "For", "Now", "Drained in"), blocked) + parts

@@ -19,7 +19,7 @@ h3{margin:0;font-size:1rem}header p{margin:.5rem 0 1.25rem;color:var(--soft)}
 section,.figures div{background:var(--card);border:1px solid var(--line);border-radius:.75rem}
 section{padding:1rem;margin:0 0 1rem}.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem;margin:0 0 1rem}
 .figures div{padding:.75rem 1rem}dt{color:var(--soft);font-size:.875rem}dd{margin:0;font-size:1.3rem;font-weight:600}
-.failures{border-color:var(--bad)}pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.5rem 0 0;font-size:.9rem}
+.failures{border-color:var(--bad)}article+article{margin-top:1rem}pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.5rem 0 0;font-size:.9rem}
 .row{display:grid;grid-template-columns:8rem 1fr;gap:.75rem;align-items:center;margin:.35rem 0}
 .host{overflow:hidden;text-overflow:ellipsis;white-space:nowrap;font-weight:600}
 .track,.ticks{position:relative;height:2.25rem;border-radius:.35rem}.track{background:var(--track);overflow:hidden}
@@ -33,8 +33,9 @@ font-weight:600;overflow:hidden;container-type:inline-size}.bar span{padding:0 .
 i.blocked,.swatch.blocked{background:repeating-linear-gradient(45deg,var(--hatch) 0 3px,transparent 3px 8px)}
 i.blocked{position:absolute;top:0;bottom:0;min-width:3px}.legend{margin:.5rem 0 0;color:var(--soft);font-size:.875rem}
 .swatch{display:inline-block;width:1.5rem;height:.8rem;border:1px solid var(--line);vertical-align:middle}
+.key{white-space:nowrap;margin-right:.75rem}.swatch.bar{position:static;border-radius:.2rem;min-width:0;width:.8rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92rem}
-th,td{text-align:left;padding:.4rem .75rem .4rem 0;border-top:1px solid var(--line);vertical-align:top}thead th{border:0;color:var(--soft);font-weight:600}
+.n{white-space:nowrap}th,td{text-align:left;padding:.4rem .75rem .4rem 0;border-top:1px solid var(--line);vertical-align:top}thead th{border:0;color:var(--soft);font-weight:600}
 @media (max-width:36rem){.row{grid-template-columns:1fr;gap:.1rem}.axis .host{display:none}.ticks span:nth-child(even){display:none}}
 @media print{body{background:#fff}section{break-inside:avoid}}
 """

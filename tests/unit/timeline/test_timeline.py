@@ -87,6 +87,7 @@ def test_the_page_draws_each_host_and_escapes_what_hosts_say() -> None:
     [
         ({"_run": {"deploy": {"outcome": "failed, undone"}}}, "failed, undone"),
         ({"web1": {"deploy_outcome": "deployed"}}, "deployed"),
+        ({"_run": {"status": {"verdict": "all is well"}}}, "status: all is well"),
         ({}, None),
     ],
 )
@@ -95,7 +96,15 @@ def test_the_deploy_says_its_outcome_itself(custom: dict[str, Any], outcome: str
 
 
 @pytest.mark.parametrize(
-    ("outcome", "expected"), [("failed, undone", "bad"), ("nothing to do", "quiet"), ("rolled back", "good")]
+    ("outcome", "expected"),
+    [
+        ("failed, undone", "bad"),
+        ("nothing to do", "quiet"),
+        ("rolled back", "good"),
+        ("status: all is well", "good"),
+        ("status: a deploy is running", "quiet"),
+        ("status: a deploy is unfinished", "bad"),
+    ],
 )
 def test_the_tone_of_an_outcome(outcome: str, expected: str) -> None:
     assert tone(outcome) == expected
