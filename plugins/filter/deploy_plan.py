@@ -63,7 +63,14 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Plan the deploy of a release that one host lacks
+- name: Look at the host
+  lamp.cluster.deploy_status:
+    name: shop
+    path: /var/www/shop
+    site: shop
+  register: looked
+
+- name: Plan the deploy of a release that it lacks
   ansible.builtin.set_fact:
     plan: >-
       {{ {'web1': looked} | lamp.cluster.deploy_plan(ident='1', release='2f1c9a04be77', due=['web1'], pending=[],

@@ -36,7 +36,16 @@ options:
 """
 
 EXAMPLES = r"""
-# standing: "{{ {'web1': looked} | lamp.cluster.deploy_standing(lock=locked, database={}, away=[]) }}"
+- name: Look at the host
+  lamp.cluster.deploy_status:
+    name: shop
+    path: /var/www/shop
+    site: shop
+  register: looked
+
+- name: Say where the shop stands, on one host and without a database
+  ansible.builtin.debug:
+    msg: "{{ ({'web1': looked} | lamp.cluster.deploy_standing(lock={'holder': {}}, database={}, away=[])).lines }}"
 """
 
 RETURN = r"""

@@ -40,7 +40,16 @@ options:
 """
 
 EXAMPLES = r"""
-# plan: "{{ {'web1': looked} | lamp.cluster.rollback_plan(ident='1') }}"
+- name: Look at the host
+  lamp.cluster.deploy_status:
+    name: shop
+    path: /var/www/shop
+    site: shop
+  register: looked
+
+- name: Say what a rollback would do
+  ansible.builtin.debug:
+    msg: "{{ ({'web1': looked} | lamp.cluster.rollback_plan(ident='1')).lines }}"
 """
 
 RETURN = r"""

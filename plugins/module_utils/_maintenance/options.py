@@ -56,7 +56,8 @@ def _recorded(site: Site) -> dict[str, t.Any]:
     try:
         given = json.loads(record.read_text(encoding="utf-8"))
         return {name: given[name] for name in RECORDED}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LampError(
-            "maintenance_not_installed", f"This host cannot block the site: {record} cannot be read ({error!r}).", AGAIN
-        ) from error
+    except OSError as error:
+        why = f"{record} cannot be read: {error.strerror}"
+    except (ValueError, KeyError, TypeError):
+        why = f"{record} is not as the role wrote it"
+    raise LampError("maintenance_not_installed", f"This host cannot block the site: {why}.", AGAIN)

@@ -42,12 +42,15 @@ class Site:
             return {"owner": state["owner"], "since": float(state["since"]), **state}
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise LampError(
-                "maintenance_state_unreadable",
-                f"The block in {self.flag} cannot be understood ({error!r}).",
-                "If the site may be open, remove that file; then run the same command again.",
-            ) from error
+        except OSError as error:
+            why = f"cannot be read: {error.strerror}"
+        except (ValueError, KeyError, TypeError):
+            why = "is not as a block was written"
+        raise LampError(
+            "maintenance_state_unreadable",
+            f"The block in {self.flag} {why}.",
+            "If the site may be open, remove that file; then run the same command again.",
+        )
 
     def write(self, state: State) -> None:
         """Say that the site is blocked; what shows it must be in place."""

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import datetime
+import json
+import re
+import shlex
 import typing as t
 
 from .journal import Entry, Look, blocked_by, entries, owing, unfinished
 
 DEPLOY, ROLLBACK = "ansible-playbook lamp.cluster.deploy", "ansible-playbook lamp.cluster.rollback"
 OPEN = "ansible-playbook lamp.cluster.maintenance -e maintenance_state=disabled"
+PLAIN = re.compile(r"[\w./:@+%-]+")
 HISTORY = 10
 
 
@@ -84,6 +88,13 @@ def database_lines(database: t.Mapping[str, t.Any]) -> list[str]:
     ]
 
 
+def _given(name: str, value: str) -> str:
+    """A variable on the command line, as a shell and Ansible read it; what is not plain goes as JSON."""
+    if PLAIN.fullmatch(value):
+        return f" -e {name}={value}"
+    return f" -e {shlex.quote(json.dumps({name: value}))}"
+
+
 def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
     looks: t.Mapping[str, Look], busy: bool, away: list[str], database: t.Mapping[str, t.Any]
 ) -> tuple[str, str]:
@@ -98,7 +109,7 @@ def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
         more = " -e rollback_undo=true" if begun.get("undo") else ""
         return "a rollback is unfinished", f"{ROLLBACK} -e rollback_release={begun['release']}{more}"
     if begun:
-        source = f" -e deploy_source={begun['source']}" if begun.get("source") else ""
+        source = _given("deploy_source", begun["source"]) if begun.get("source") else ""
         return "a deploy is unfinished", f"{DEPLOY}{source}   (or back: {ROLLBACK})"
     if blocked_by(looks, "deploy"):
         return "the site is blocked by a deploy that told nobody how it ended", f"{DEPLOY}   (or back: {ROLLBACK})"

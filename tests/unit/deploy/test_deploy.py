@@ -149,6 +149,20 @@ def test_the_verdict_is_the_first_thing_that_is_not_well(
     assert told["lines"][-2:] == [f"So: {verdict}", f"Next: {told['next']}"]
 
 
+@pytest.mark.parametrize(
+    ("source", "given"),
+    [
+        ("/srv/shop", "-e deploy_source=/srv/shop"),
+        ("git+https://git.example.com/shop.git", "-e deploy_source=git+https://git.example.com/shop.git"),
+        ("/srv/ann's shop", """-e '{"deploy_source": "/srv/ann'"'"'s shop"}'"""),
+        ("/srv/$(id)", """-e '{"deploy_source": "/srv/$(id)"}'"""),
+    ],
+)
+def test_the_command_that_goes_on_can_be_pasted(source: str, given: str) -> None:
+    told = standing({"w0": look(journal=[entry(source=source)])}, FREE, QUIET, [])
+    assert f"lamp.cluster.deploy {given}   (or back" in told["next"]
+
+
 def test_what_is_not_known_is_said_to_be_unknown() -> None:
     problem = look(problems=["The snippet is missing."])
     told = standing({"w0": problem}, {"unreachable": True, "msg": "no route"}, {"msg": "Cannot connect."}, ["w1"])
