@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
 import typing as t
 
@@ -37,8 +39,12 @@ MYSQL_ARGUMENTS = ArgumentSpec(
 ER_DBACCESS_DENIED = 1044
 ER_ACCESS_DENIED = 1045
 ER_BAD_DB = 1049
-CR_CONNECTION = 2002
-CR_CONN_HOST = 2003
+KEEPALIVE = {
+    "TCP_KEEPIDLE": 20,
+    "TCP_KEEPINTVL": 10,
+    "TCP_KEEPCNT": 4,
+    "TCP_USER_TIMEOUT": 60000,
+}  # gone after a minute
 
 HOLDERS = """SELECT GROUP_CONCAT(CONCAT(p.USER, '@', p.HOST, ' (connection ', p.ID, ', ', p.TIME, ' s)') SEPARATOR ', ')
 FROM information_schema.PROCESSLIST p JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID
@@ -113,6 +119,7 @@ def connect(
                 "Set ca_cert, or ssl-ca in config_file.",
             )
         connection.connect()
+        _watch(connection)
         return connection
     except pymysql.err.MySQLError as error:
         raise connection_error(error, params) from error
@@ -122,6 +129,13 @@ def connect(
             f"The connection options for {where(params)} cannot be used: {error}.",
             "Check config_file, ca_cert, client_cert and client_key.",
         ) from error
+
+
+def _watch(connection: Connection) -> None:
+    """Have the kernel find out when the server is gone: a statement may be silent for hours, a machine may not."""
+    for name, value in KEEPALIVE.items():
+        with contextlib.suppress(OSError):  # a Unix socket, or a system without this setting
+            connection._sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name, -1), value)
 
 
 def connection_error(error: Exception, params: dict[str, t.Any]) -> LampError:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -46,6 +48,18 @@ def test_a_failed_connection_names_the_place_and_hides_the_password(
     assert failure.value.code == code
     assert named in str(failure.value)
     assert mariadb.password not in str(failure.value)
+
+
+def test_a_machine_that_is_gone_is_noticed_within_a_minute(mariadb: MariaDB) -> None:
+    connection = _mysql.connect(params(**mariadb.login))
+    try:
+        local = f"{connection._sock.getsockname()[1]}"
+        seen = subprocess.run(["ss", "-Htno", "sport", "=", f":{local}"], capture_output=True, text=True, check=True)
+        timer = re.search(r"timer:\(keepalive,(\d+)sec,0\)", seen.stdout)  # the system's own is two hours: 119min
+        assert timer, seen.stdout
+        assert int(timer[1]) <= 20
+    finally:
+        connection.close()
 
 
 def test_a_missing_library_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
 ABBREVIATED = re.compile(r"[0-9a-f]{7,64}\Z")
 WANTED = "refs/lamp/wanted"
 SUBMODULE = "160000"
+SILENCE_SECONDS = 60  # of a server, after which it is given up; ssh has settings of its own for that
 NOT_THERE = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such remote ref")
 # A repository's files are to be what was committed, whatever filters the user of the controller has set up.
 NO_CONFIGURATION = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_ATTR_NOSYSTEM": "1"}
@@ -102,6 +103,8 @@ class Repository:
         for name in ("GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"):  # of a hook that runs the deploy
             environment.pop(name, None)
         environment.update({"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "file:https:ssh"})
+        environment.setdefault("GIT_HTTP_LOW_SPEED_LIMIT", "1")
+        environment.setdefault("GIT_HTTP_LOW_SPEED_TIME", str(SILENCE_SECONDS))
         environment.update(NO_CONFIGURATION if clean else {})
         try:
             done = subprocess.run(  # noqa: S603 (the version is checked, the URL comes after --)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import ssl
 import subprocess
 import tarfile
 import threading
@@ -19,8 +20,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact import git
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.artifact import Options, make
 
+from tests.support import certificates
 from tests.support.modules import run_ansible
 from tests.support.servers.base import free_port
 
@@ -224,6 +227,29 @@ def test_links_that_lead_in_a_circle_are_no_end_of_the_module(tmp_path: Path, ca
             member.type, member.linkname = kind, target
             tar.addfile(member)
     assert refusal(str(path), cache).code == "artifact_bad_tarball"
+
+
+def test_a_git_server_that_falls_silent_is_given_up(
+    tmp_path: Path, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git, "SILENCE_SECONDS", 1)
+    monkeypatch.setenv("GIT_SSL_NO_VERIFY", "1")
+    made = certificates.make(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(made["cert"], made["key"])
+    over = threading.Event()
+
+    class Silent(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            over.wait(60)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        error = refusal(f"git+https://127.0.0.1:{server.server_port}/x.git", cache)
+        over.set()
+        server.shutdown()
+    assert (error.code, "too slow" in error.message) == ("artifact_git_failed", True), error.message
 
 
 @pytest.fixture()
