@@ -258,7 +258,7 @@ after:
 exact:
   description:
     - Whether the counts are exact. They are not where counting would take longer than the purge, 10000 means that many
-      or more then; and where expired items of a dedicated server are counted.
+      or more then; and where expired items of a dedicated server are counted, or documents that had ended before.
   returned: success
   type: bool
   sample: true

@@ -15,7 +15,8 @@ from ansible_collections.lamp.cluster.plugins.module_utils._session_stores impor
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.couchdb_client import Client, Refused
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import Selection
 
-PAGE = 200  # documents that are read in one step
+PAGES = (50, 2000)  # documents that are read in one step, at least and at most: as many as are about so many
+BYTES = 4 << 20
 MISSING, DENIED, CONFLICT, EXISTS = 404, (401, 403), 409, 412
 STATE = "lamp_purge"  # the document that holds what must outlive the database
 EPOCH = "lamp-epoch"  # this collection's own handler counts sessions of the epoch that it holds alone
@@ -35,6 +36,10 @@ class CouchDb(Simple):
         self.path = "/" + urllib.parse.quote(self.database, safe="")
         self.side = self.path + "-lamp-purge"
         self.dedicated = params["dedicated"] and self.selection.everything
+        self.in_window = params["leftovers"] == "leave"
+        self.live_from: int | None = None  # the epoch whose sessions had not ended before this purge
+        self.first = 0  # the epoch that sessions without one belong to
+        self.ended: bool | None = None  # in a window: whether the epoch has ended all sessions, and they were told
         own = (f"session-{hashlib.sha256(text.encode()).hexdigest()}" for text in self.selection.keep_ids)
         self.kept = self.selection.keep_ids | frozenset(own)  # the own handler stores ids hashed
         self.name = f"couchdb {self.database}"
@@ -50,33 +55,64 @@ class CouchDb(Simple):
         return self._raise_epoch(check)
 
     def count(self) -> Tally:
-        """Documents that are sessions; all but design documents in a dedicated database."""
-        if self.dedicated:
-            number = int(self._ask("GET", self.path)["doc_count"]) - len(self._lasting())
-            return Tally(number, number)
-        return self._walk(remove=False)
+        """Documents that are sessions; all but design documents where they are ended at once."""
+        if not self.dedicated and self.ended is None:
+            return self._walk(self._is_selected, remove=False)
+        number = int(self._ask("GET", self.path)["doc_count"]) - len(self._lasting())
+        kept = 0 if self.dedicated else len(self._kept())
+        return Tally(number, number - kept, exact=self.dedicated)
 
     def purge(self) -> Tally:
-        """Drop the database and make it anew, or delete the documents that one walk finds."""
-        if not self.dedicated:
-            return self._walk(remove=True)
+        """Drop the database and make it anew, or delete the documents that one walk finds.
+
+        In a window the epoch has ended them all, and they are swept later.
+        """
+        if self.dedicated:
+            found = self.count()
+            if found.selected:
+                self._make_anew()
+            return found
+        if self.ended is None:
+            return self._walk(self._is_selected, remove=True)
         found = self.count()
-        if found.selected:
-            self._make_anew()
+        if self.ended:
+            return found._replace(total=found.total - found.selected, selected=0)
+        self.ended = True
         return found
+
+    def sweep(self, remove: bool) -> int:
+        """Delete the sessions that an epoch ended in an earlier run, or in a window."""
+        epoch = self._read_epoch()
+        if not epoch:
+            return 0
+        self.live_from = 0
+        return self._walk(lambda document: self._epoch_of(document) < int(epoch["epoch"]), remove).selected
 
     # -- the epoch
 
+    def _read_epoch(self) -> dict[str, t.Any]:
+        """The document that holds it; empty where another handler's sessions are."""
+        epoch: dict[str, t.Any] = self._ask("GET", f"{self.path}/{EPOCH}", missing=True) or {}
+        self.live_from = int(epoch.get("epoch", 0))
+        self.first = int(epoch.get("first", 0))
+        return epoch
+
+    def _epoch_of(self, document: dict[str, t.Any]) -> int:
+        """The epoch that a session was written in."""
+        epoch = document.get("epoch")
+        return epoch if isinstance(epoch, int) else self.first
+
     def _raise_epoch(self, check: bool) -> dict[str, t.Any]:
         """Only where all sessions end, or all but some ids, which are taken along: it would end the others too."""
-        if not (self.selection.everything or self.selection.all_but_ids):
-            return {}
         for _try in range(TRIES):
-            epoch = self._ask("GET", f"{self.path}/{EPOCH}", missing=True)
+            epoch = self._read_epoch()
             kept = self._kept() if epoch else []
             if not epoch or any("epoch" not in document for document in kept):
                 return {}  # another handler's sessions, or one to keep that has no epoch of its own
+            if not (self.selection.everything or self.selection.all_but_ids):
+                return {}
             new = int(epoch["epoch"]) + 1
+            self.ended = False if self.in_window else None
             if check or self._ask("PUT", f"{self.path}/{EPOCH}", {**epoch, "epoch": new}, expected=CONFLICT):
                 if kept and not check:
                     carried = [{**document, "epoch": new} for document in kept if document["epoch"] == epoch["epoch"]]
@@ -91,31 +127,40 @@ class CouchDb(Simple):
 
     # -- document by document
 
-    def _walk(self, remove: bool) -> Tally:
+    def _walk(self, selects: t.Callable[[dict[str, t.Any]], bool], remove: bool) -> Tally:
+        """Look at all documents, pages of them at a time; those of sessions that had ended before do not count."""
+        if self.live_from is None:
+            self._read_epoch()
         total = selected = ignored = 0
-        start: str | None = None
-        while True:
-            query = {"include_docs": "true", "limit": str(PAGE + 1)}
-            if start is not None:
-                query["startkey"] = json.dumps(start)
-            rows = self._ask("GET", f"{self.path}/_all_docs?{urllib.parse.urlencode(query)}")["rows"]
+        for page in self._pages():
             doomed = []
-            for row in rows[:PAGE]:
-                document = row["doc"]
-                if row["id"].startswith("_design/") or row["id"] == EPOCH:
+            for document in page:
+                if document["_id"].startswith("_design/") or document["_id"] == EPOCH:
                     continue
                 if not {"data", "createdAt"} <= set(document):
                     ignored += 1
                     continue
+                if self._epoch_of(document) < (self.live_from or 0):
+                    continue
                 total += 1
-                if self._is_selected(document):
+                if selects(document):
                     selected += 1
-                    doomed.append({"_id": row["id"], "_rev": document["_rev"], "_deleted": True})
+                    doomed.append({"_id": document["_id"], "_rev": document["_rev"], "_deleted": True})
             if remove and doomed:
                 self._delete(doomed)
-            if len(rows) <= PAGE:
-                return Tally(total, selected, ignored=ignored)
-            start = rows[PAGE]["id"]
+        return Tally(total, selected, ignored=ignored)
+
+    def _pages(self) -> t.Iterator[list[dict[str, t.Any]]]:
+        """All documents, as many at a time as make a few megabytes."""
+        size, start = PAGES[0], ""
+        while True:
+            query = {"include_docs": "true", "limit": size + 1, **({"startkey": json.dumps(start)} if start else {})}
+            rows = self._ask("GET", f"{self.path}/_all_docs?{urllib.parse.urlencode(query)}")["rows"]
+            yield [row["doc"] for row in rows[:size]]
+            if len(rows) <= size:
+                return
+            start = rows[size]["id"]
+            size = min(max(BYTES * len(rows) // self.client.received, PAGES[0]), PAGES[1])
 
     def _is_selected(self, document: dict[str, t.Any]) -> bool:
         if document["_id"] in self.kept:

@@ -43,6 +43,7 @@ class Client:
         if params["login_user"]:
             login = f"{params['login_user']}:{params['login_password'] or ''}".encode()
             self.headers["Authorization"] = "Basic " + base64.b64encode(login).decode()
+        self.received = 0  # bytes of the last answer
         timeout = max(30, params["connect_timeout"])
         if parts.scheme == "https":
             self.connection: http.client.HTTPConnection = http.client.HTTPSConnection(
@@ -68,6 +69,7 @@ class Client:
             self.connection.request(method, self.prefix + path, body=data, headers=self.headers)
             answer = self.connection.getresponse()
             text = answer.read()
+            self.received = len(text)
             if answer.status >= 300:
                 raise Refused(answer.status, text[:300].decode(errors="replace").strip())
             return json.loads(text or b"null")

@@ -75,8 +75,8 @@ class Names:
         self.prefix = prefix.encode()
         generated = prefix[-1:].isalnum()
         pattern = self.pattern = id_pattern or (GENERATED_ID if generated else PHP_ID)
-        # The same as a pattern of Lua with a least and a greatest length, which Redis itself can apply.
-        self.lua = None if id_pattern else ("^[%w,-]+$", 22 if generated else 1, 256 if generated else 2**31)
+        # Of PHP's ids, which Redis itself can tell, the least and the greatest length.
+        self.lengths = None if id_pattern else (22, 256) if generated else (1, 2**31)
         try:
             self._is_id = re.compile(pattern.encode()).fullmatch
         except re.error as error:

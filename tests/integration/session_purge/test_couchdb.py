@@ -159,6 +159,53 @@ def test_the_epoch_of_the_own_handler_is_raised_and_who_is_kept_is_taken_along(d
     database.assert_intact()
 
 
+def test_in_a_window_the_epoch_ends_the_sessions_of_the_own_handler_and_they_are_swept_later(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.ask("PUT", "/lamp-epoch", {"epoch": 7, "first": 7})
+    database.ask("PUT", "/settings", {"theme": "dark"})
+    database.fill("of-the-layout-of-old")
+    own = {"type": "session", "createdAt": 1, "expiresAt": 2, "data": "eA=="}
+    sessions = [f"session-{hashlib.sha256(str(number).encode()).hexdigest()}" for number in range(300)]
+    database.ask("POST", "/_bulk_docs", {"docs": [{"_id": name, **own, "epoch": 7} for name in sessions]})
+    asked: list[str] = []
+    ask = Store._ask
+
+    def listening(self: Store, method: str, *arguments: Any, **options: Any) -> Any:
+        asked.append(method)
+        return ask(self, method, *arguments, **options)
+
+    monkeypatch.setattr(Store, "_ask", listening)
+    window = {"leftovers": "leave", "keep_ids": ["12"]}
+    plan = database.purge(**window, check=True)
+    assert database.ask("GET", "/lamp-epoch")["epoch"] == 7
+    asked.clear()
+    done = database.purge(**window)
+    assert (len(asked) < 20, "DELETE" in asked) == (True, False), asked
+    assert {key: plan[key] for key in (*COUNTS, "epoch", "exact")} == {
+        key: done[key] for key in (*COUNTS, "epoch", "exact")
+    }
+    assert (done["epoch"], done["exact"], done["after"], done["purged"]) == (8, False, 1, 301)
+    planned = database.purge(leftovers="only", check=True)
+    swept = database.purge(leftovers="only")
+    assert (planned["swept"], swept["swept"], swept["before"], swept["after"]) == (300, 300, 1, 1)
+    kept = {sessions[12], "settings", "_design/sessions", "lamp-epoch"}
+    assert database.ids() == kept
+    assert not database.purge(leftovers="only")["changed"]
+
+
+def test_a_purge_of_some_counts_those_alone_that_had_not_ended_before(database: Database) -> None:
+    database.ask("PUT", "/lamp-epoch", {"epoch": 9, "first": 7})
+    database.fill("of-the-layout-of-old")
+    for name, epoch in (("ended", 8), ("live", 9)):
+        database.ask("PUT", f"/session-{name}", {"epoch": epoch, "createdAt": 1, "expiresAt": 2, "data": "eA=="})
+    plan = database.purge(older_than="1h", check=True)
+    done = database.purge(older_than="1h")
+    assert {key: plan[key] for key in (*COUNTS, "swept")} == {key: done[key] for key in (*COUNTS, "swept")}
+    assert (done["before"], done["purged"], done["swept"]) == (1, 1, 2)
+    assert database.ids() == {"_design/sessions", "lamp-epoch"}
+
+
 def test_a_document_that_is_written_meanwhile_is_found_by_the_next_pass(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

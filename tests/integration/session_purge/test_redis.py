@@ -135,6 +135,20 @@ def test_a_user_of_an_acl_without_scripts_purges_all_the_same(server: RedisServe
         assert "shop-secret" not in result.output
 
 
+@pytest.mark.parametrize("clock", ["+time", "-time"])
+def test_a_walk_in_the_server_is_made_of_short_steps(server: RedisServer, clock: str) -> None:
+    rights = ["~*", "+scan", "+unlink", "+type", "+@scripting", clock]
+    server.client.execute_command("ACL", "SETUSER", "stepper", "reset", "on", ">step-secret", *rights)
+    fill(server.client, *(f"{PHP}{number:05}" for number in range(6000)))
+    server.client.config_resetstat()
+    assert run(server, login_user="stepper", login_password="step-secret")["purged"] == 6000
+    steps = server.client.info("commandstats")
+    assert "cmdstat_evalsha" in steps, "keys do not travel"
+    assert steps["cmdstat_scan"]["calls"] >= 60
+    if clock == "-time":
+        assert steps["cmdstat_evalsha"]["calls"] >= 3
+
+
 def test_tls_with_certificates_of_both_sides(server: RedisServer) -> None:
     with TlsRedisServer() as secure:
         fill(secure.client, f"{PHP}a")
