@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,13 @@ class Shop:
         self.folder = folder
 
     def made(self, name: str, *, delta: bool = False, tagged: bool = False) -> Path:
-        """A release."""
+        """A release, which has the deltas of those before it."""
         added = column()
         changes: dict[str, Any] = {"statements": added, "undo": dropped(added), "tagged": tagged} if delta else {}
-        return release(self.folder / name, name, **changes)
+        folder = release(self.folder / name, name, **changes)
+        shutil.copytree(folder / "db" / "deltas", self.folder / "deltas", dirs_exist_ok=True)
+        shutil.copytree(self.folder / "deltas", folder / "db" / "deltas", dirs_exist_ok=True)
+        return folder
 
     def world(self) -> list[str]:
         """Everything that a deploy may change."""
