@@ -14,7 +14,7 @@ from .text import amount, duration, plain
 Document = t.Mapping[str, t.Any]
 # Phases that are drawn in one colour, as page_style.py has it; all others are grey.
 _COLOURS = (
-    ("lock", "artifact", "stage", "plan"), ("block", "unblock"), ("deltas",), ("purge",), ("switch",), ("smoke",),
+    ("lock", "artifact", "stage", "plan"), ("block", "unblock"), ("deltas",), ("purge",), ("switch", "smoke"),
     ("recover",),
 )  # fmt: skip
 _ZOOM_BELOW = 0.6  # a window that fills less than this share of the run is drawn once more, larger
@@ -112,7 +112,7 @@ def _chart(title: str, document: Document, start: float, end: float) -> str:
         f'<section><h2>{_e(title)}</h2><div class="chart" aria-hidden="true">{rows}'
         f'<div class="row axis"><div class="host"></div><div class="ticks">{ticks}</div></div></div>'
         f'<p class="legend">{_legend(document)}'
-        "The same in words and numbers is in the tables below.</p></section>\n"
+        "<br>The same in words and numbers is in the tables below.</p></section>\n"
     )
 
 

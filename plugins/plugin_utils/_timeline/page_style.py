@@ -29,7 +29,7 @@ section{padding:1rem;margin:0 0 1rem}.figures{display:grid;grid-template-columns
 font-weight:600;overflow:hidden;container-type:inline-size}.bar span{padding:0 .35rem;line-height:1.55rem;white-space:nowrap}
 @container (max-width:3.4rem){.bar span{display:none}}
 .p-lock,.p-artifact,.p-stage,.p-plan{background:#2563a8}.p-block,.p-unblock{background:#96590a}.p-deltas{background:#7a3fb0}
-.p-switch{background:#1d7044}.p-purge{background:#a8326e}.p-smoke{background:#0f6d78}.p-recover,.bar.bad{background:#b3261e}
+.p-switch,.p-smoke{background:#1d7044}.p-purge{background:#a8326e}.p-recover{background:#0f6d78}.bar.bad{background:#b3261e}
 i.blocked,.swatch.blocked{background:repeating-linear-gradient(45deg,var(--hatch) 0 3px,transparent 3px 8px)}
 i.blocked{position:absolute;top:0;bottom:0;min-width:3px}.legend{margin:.5rem 0 0;color:var(--soft);font-size:.875rem}
 .swatch{display:inline-block;width:1.5rem;height:.8rem;border:1px solid var(--line);vertical-align:middle}
