@@ -35,7 +35,8 @@ i.blocked{position:absolute;top:0;bottom:0;min-width:3px}.legend{margin:.5rem 0 
 .swatch{display:inline-block;width:1.5rem;height:.8rem;border:1px solid var(--line);vertical-align:middle}
 .key{white-space:nowrap;margin-right:.75rem}.swatch.bar{position:static;border-radius:.2rem;min-width:0;width:.8rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92rem}
-.n{white-space:nowrap}th,td{text-align:left;padding:.4rem .75rem .4rem 0;border-top:1px solid var(--line);vertical-align:top}thead th{border:0;color:var(--soft);font-weight:600}
+.n{white-space:nowrap}th,td{text-align:left;padding:.4rem .75rem .4rem 0;border-top:1px solid var(--line);vertical-align:top}
+thead th{border:0;color:var(--soft);font-weight:600}
 @media (max-width:36rem){.row{grid-template-columns:1fr;gap:.1rem}.axis .host{display:none}.ticks span:nth-child(even){display:none}}
 @media print{body{background:#fff}section{break-inside:avoid}}
 """
