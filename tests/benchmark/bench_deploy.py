@@ -4,8 +4,8 @@
 """Deploys: how long the site is blocked, and how long it all takes.
 
 The cluster is a bed of containers on this machine. The floor of a window is the SQL by the database's own client plus
-four times one pipelined ``ping`` task on the same hosts, measured in the same round: no Ansible play can block, apply,
-switch and open in less.
+four times one pipelined ``ping`` task on the same hosts, measured in the same round and beside the same visitors: no
+Ansible play can block, apply, switch and open in less.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ RATE = 200  # requests a second: the block is seen from outside to 5 ms
 PINGS = 6
 FILES = 200
 BLOCKED, CODE, NOTHING = (
-    "site blocked, one delta, 3 web hosts",
+    "site blocked, one delta, {} web hosts",
     f"code-only deploy, {FILES} files, 1 web host",
     "deploy with nothing to do, 1 web host",
 )
 HEADLINES = (
     Headline(
         "Site blocked by a deploy with a delta, three web hosts; *floor*: the SQL and four pings",
-        BLOCKED, "lamp.cluster", ("floor",),
+        BLOCKED.format(3), "lamp.cluster", ("floor",),
     ),
     Headline(f"Deploy of code alone, {FILES} files, one web host; *ping*: one task", CODE, "lamp.cluster", ("ping",)),
     Headline("Deploy with nothing to do, one web host", NOTHING, "lamp.cluster", ("ping",)),
@@ -41,10 +41,11 @@ HEADLINES = (
 
 
 class Bench:
-    """A cluster with a release, and what is measured on it."""
+    """A cluster of ``hosts`` web hosts with a release, and what is measured on it."""
 
-    def __init__(self, cluster: Cluster, folder: Path) -> None:
+    def __init__(self, cluster: Cluster, folder: Path, hosts: int) -> None:
         self.cluster = cluster
+        self.hosts = hosts
         self.folder = folder
         self.number = 0
 
@@ -92,15 +93,20 @@ class Bench:
         )  # fmt: skip
         return time.perf_counter() - begin
 
+    def traffic(self) -> Traffic:
+        """The visitors, who cost the machine the same whatever is measured."""
+        return Traffic(self.cluster.url, rate=RATE, visitors=8)
+
     def floor(self) -> float:
         """What no window can be shorter than."""
-        return self.client() + 4 * self.ping("web")
+        with self.traffic():
+            return self.client() + 4 * self.ping("web")
 
     def window(self) -> float:
         """Seconds from the first blocked answer to the last, as a visitor sees it."""
         made = self.made()
         add_delta(made, column())
-        with Traffic(self.cluster.url, rate=RATE, visitors=8) as traffic:
+        with self.traffic() as traffic:
             self.run("lamp.cluster.deploy", "-e", f"deploy_source={made}")
         return traffic.blocked_seconds()
 
@@ -116,26 +122,38 @@ class Bench:
 
 
 def bench(table: Table) -> None:
-    """Boot a cluster, measure, take it down."""
-    with tempfile.TemporaryDirectory() as folder:
-        cluster = Cluster("bench", Path(folder) / "inventory")
-        cluster.up("--subnet", SUBNET)
-        try:
-            measure(table, Bench(cluster, Path(folder)))
-        finally:
-            cluster.bed("down")
-
-
-def measure(table: Table, bench: Bench) -> None:
-    """The lines of the table."""
-    for playbook in (str(PREPARE), "lamp.cluster.setup"):
-        run = bench.cluster.playbook(playbook)
-        assert run.code == 0, run.output
-    bench.run("lamp.cluster.deploy")
+    """Boot a cluster, measure, take it down: a small one and a large one."""
     table.remarks.append(
         "The floor is the client's time for the SQL plus 4 x ping on the same hosts, in the same round."
     )
-    table.measure(BLOCKED, {"floor": bench.floor, "lamp.cluster": bench.window})
+    for hosts, measure in ((3, small), (9, window)):
+        with tempfile.TemporaryDirectory() as folder:
+            cluster = Cluster("bench", Path(folder) / "inventory")
+            cluster.up("--subnet", SUBNET, "--web", str(hosts))
+            try:
+                measure(table, prepared(cluster, Path(folder), hosts))
+            finally:
+                cluster.bed("down")
+
+
+def prepared(cluster: Cluster, folder: Path, hosts: int) -> Bench:
+    """A cluster that runs a release."""
+    for playbook in (str(PREPARE), "lamp.cluster.setup"):
+        run = cluster.playbook(playbook)
+        assert run.code == 0, run.output
+    bench = Bench(cluster, folder, hosts)
+    bench.run("lamp.cluster.deploy")
+    return bench
+
+
+def window(table: Table, bench: Bench) -> None:
+    """How long the site is blocked."""
+    table.measure(BLOCKED.format(bench.hosts), {"floor": bench.floor, "lamp.cluster": bench.window})
+
+
+def small(table: Table, bench: Bench) -> None:
+    """The lines that need few hosts."""
+    window(table, bench)
     ping = {"ping": lambda: bench.ping("web1")}
     table.measure(CODE, {**ping, "lamp.cluster": bench.code_only})
     table.measure(NOTHING, {**ping, "lamp.cluster": bench.nothing})
