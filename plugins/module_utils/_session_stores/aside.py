@@ -80,12 +80,18 @@ class Aside:
                     continue
                 with folders.closing(old):
                     if not remove:
-                        swept += sum(session for _at, _name, session in self.place.entries(old, self.place.depth))
+                        swept += self._count(old)
                         continue
                     with folders.closing(folders.open_folder(self.place.path)) as live:
                         swept += self._sweep(old, live, self.place.depth)
                 os.rmdir(name, dir_fd=parent)
         return swept
+
+    def _count(self, old: int) -> int:
+        entries = self.place.entries(old, self.place.depth)
+        return sum(
+            session and _is_old(os.stat(name, dir_fd=at, follow_symlinks=False)) for at, name, session in entries
+        )
 
     def _sweep(self, old: int, live: int, depth: int) -> int:
         swept = 0
@@ -97,7 +103,7 @@ class Aside:
                         swept += self._sweep_level(below, live, entry.name, depth)
                     os.rmdir(entry.name, dir_fd=old)
                 elif not depth and self.place.is_session(entry):
-                    swept += entry.stat(follow_symlinks=False).st_nlink == 1  # what was kept has a name in both
+                    swept += _is_old(entry.stat(follow_symlinks=False))
                     os.unlink(entry.name, dir_fd=old)
                 else:
                     self._put_back(old, live, entry.name)
@@ -122,3 +128,8 @@ class Aside:
             f"{name} is no session, and cannot go back to {self.place.path}: the name is taken there again.",
             f"Move it out of the folder .{self.base}.purged-* in {self.parent} by hand.",
         )
+
+
+def _is_old(status: os.stat_result) -> bool:
+    """Whether a session was put aside; one that was kept has a name in both folders."""
+    return status.st_nlink == 1

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.modules import ROOT
 from tests.support.purge import purge
 from tests.support.servers.base import wait_until
 from tests.support.servers.galera import Galera
+from tests.support.servers.session_store import create_tables
 
 
 class Cluster:
@@ -23,9 +23,7 @@ class Cluster:
         self.nodes = galera.nodes
         self.database = f"test_{secrets.token_hex(4)}"
         self.nodes[0].query(f"CREATE DATABASE `{self.database}`")
-        for delta in sorted((ROOT / "roles" / "session_store" / "files" / "deltas").glob("*.sql")):
-            done = self.nodes[0].client(delta.read_text().split("-- //@UNDO")[0], self.database)
-            assert done.returncode == 0, done.stderr
+        create_tables(self.nodes[0], self.database)
         ids = ", ".join(
             f"(UNHEX(SHA2('{number}', 256)), 'x', 1, 0, UNIX_TIMESTAMP(), UNIX_TIMESTAMP() + 900)"
             for number in range(200)

@@ -101,14 +101,6 @@ class Start(Protocol):
     def __call__(self, handler: str, **settings: Any) -> Site: ...
 
 
-@pytest.fixture(scope="session")
-def couchdb() -> Iterator[CouchDb]:
-    """One server of CouchDB's protocol for the run."""
-    with CouchDb() as server:
-        assert isinstance(server, CouchDb)
-        yield server
-
-
 @pytest.fixture()
 def serve(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     """Start web servers with the given settings and php.ini."""
