@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -130,27 +131,52 @@ def test_no_request_in_flight_survives_a_purge(
     assert shop.session() == []
 
 
-@pytest.mark.parametrize("dedicated", [False, True])
+def options_of(handler: str, request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Where the module session_purge finds the sessions of a handler."""
+    if handler == "couchdb":
+        server: CouchDb = request.getfixturevalue("couchdb")
+        return {"store": "couchdb", "url": server.url, "login_db": "phpsessid"}
+    mariadb: MariaDB = request.getfixturevalue("mariadb")
+    return {"store": "mysql", **mariadb.login, "login_db": request.getfixturevalue("database")}
+
+
+@pytest.mark.parametrize("way", [{}, {"dedicated": True}, {"leftovers": "leave"}], ids=["exact", "dedicated", "window"])
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_the_module_session_purge_ends_them_all(
-    site: Start, handler: str, dedicated: bool, request: pytest.FixtureRequest
+    site: Start, handler: str, way: dict[str, Any], request: pytest.FixtureRequest
 ) -> None:
     shop = site(handler)
     shop.get(**{"set[user]": "demo"})
     held = shop.during(**{"set[a]": "1"})
-    if handler == "couchdb":
-        server: CouchDb = request.getfixturevalue("couchdb")
-        options = {"store": "couchdb", "url": server.url, "login_db": "phpsessid", "dedicated": dedicated}
-    else:
-        mariadb: MariaDB = request.getfixturevalue("mariadb")
-        database: str = request.getfixturevalue("database")
-        options = {"store": "mysql", **mariadb.login, "login_db": database, "dedicated": dedicated}
-    purged = run_module("session_purge", options)
+    options = options_of(handler, request)
+    purged = run_module("session_purge", {**options, **way})
     assert not purged.get("failed"), purged
     assert purged["after"] == 0
     held()
     assert shop.session(count="1") == {"count": 1}
     assert shop.session(count="1") == {"count": 2}, "new sessions are kept"
+    run_module("session_purge", {**options, "leftovers": "only"})
+    assert shop.session(count="1") == {"count": 3}, "and are not swept"
+    assert shop.errors == ""
+
+
+@pytest.mark.parametrize("leftovers", ["remove", "leave"])
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_the_module_session_purge_keeps_whose_cookies_it_is_given(
+    site: Start, handler: str, leftovers: str, request: pytest.FixtureRequest
+) -> None:
+    shop = site(handler)
+    ended = shop.get(**{"set[user]": "demo"})["id"]
+    shop.browser.cookies.clear()
+    kept = shop.get(**{"set[user]": "admin"})["id"]
+    options = options_of(handler, request)
+    purged = run_module("session_purge", {**options, "keep_ids": [kept], "leftovers": leftovers})
+    assert (purged["before"], purged["purged"], purged["after"]) == (2, 1, 1), purged
+    assert run_module("session_purge", {**options, "leftovers": "only"})["after"] == 1
+    assert shop.get(**{"set[more]": "1"}) == {"session": {"user": "admin", "more": "1"}, "id": kept}
+    assert shop.session() == {"user": "admin", "more": "1"}
+    shop.present(ended)
+    assert shop.session() == []
     assert shop.errors == ""
 
 
