@@ -180,7 +180,7 @@ def open_transactions(connection: Connection) -> str:
         rows = query(connection, HOLDERS)
     except pymysql.err.MySQLError:
         return "who it is, is not shown to this user (it needs the privilege PROCESS)"
-    return rows[0][0] or "nobody any more"
+    return rows[0][0] or "none now"
 
 
 def quote_identifier(name: str) -> str:

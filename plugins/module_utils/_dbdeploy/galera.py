@@ -10,7 +10,7 @@ import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import Statement
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection, query
+from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection, open_transactions, query
 
 SHOWN = 100  # characters of a statement that a message shows
 # Longer strings and those with other characters are no names of engines.
@@ -134,16 +134,6 @@ def _warnings(connection: Connection, todo: Todo) -> list[str]:
         return []
     return [
         "Galera runs DDL on all nodes at once: until each of these statements ends no node takes writes, and open"
-        f" transactions on its table are aborted (error 1213){_open_transactions(connection)}: {'; '.join(found)}"
+        f" transactions on its table are aborted (error 1213): {'; '.join(found)}."
+        f" Open transactions on this node: {open_transactions(connection)}."
     ]
-
-
-def _open_transactions(connection: Connection) -> str:
-    try:
-        count = query(
-            connection,
-            "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id NOT IN (0, CONNECTION_ID())",
-        )[0][0]
-    except Exception:
-        return ""  # only users with PROCESS are told
-    return f"; on this node {count} are open now"

@@ -274,10 +274,11 @@ def test_ddl_that_users_will_notice_is_announced(deltas: Folder) -> None:
     deltas.write(_3_more="CREATE TABLE more (id INT PRIMARY KEY);\nALTER TABLE item ADD extra INT;")
     reader = deltas.server.connect(deltas.database, autocommit=False)
     reader.query("UPDATE item SET name = 'c' WHERE id = 2")
+    number = reader.thread_id()
     warned = deltas.run(check=True)["warnings"]
     reader.close()
     assert len(warned) == 1
     warning = str(warned[0])
-    assert "on this node 1 are open now" in warning
+    assert f"(connection {number}," in warning
     assert "3_more.sql, line 2: ALTER TABLE item ADD extra INT (about 2 rows)" in warning
     assert "CREATE TABLE more" not in warning
