@@ -290,7 +290,6 @@ error_code:
 """
 
 import typing as t
-from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
@@ -307,27 +306,11 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session imp
 from ansible_collections.lamp.cluster.plugins.module_utils._module import run as run_module
 
 
-def files(params: dict[str, t.Any]) -> list[tuple[str, str]]:
-    """The delta files, as they were handed over or as they lie on this host."""
-    if params["deltas"] is not None:
-        return [(file["name"], file["content"]) for file in params["deltas"]]
-    if params["src"] is None:
-        return []
-    return folder.read(Path(params["src"]), params["encoding"])
-
-
-def work(engine: Engine) -> galera.Todo:
-    """What would be run: the deltas' names and statements."""
-    parts = {"applied": "statements", "undone": "undo"}
-    part = parts.get(engine.settings.state)
-    return [(delta.name, getattr(delta, part)) for delta in engine.todo()] if part else []
-
-
 def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
     """Plan; carry the plan out unless in check mode or there is nothing to do."""
     params = module.params
     dialect = Dialect()
-    deltas, ignored = delta_files.read(files(params), params["session_table"], dialect)
+    deltas, ignored = delta_files.read(folder.files(params), params["session_table"], dialect)
     run = Run(params)
     try:
         dialect.learn(run.sql_mode, run.flavour.product == "mysql")
@@ -335,7 +318,7 @@ def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
         engine = Engine(changelog, deltas, Settings(params))
         engine.check()
         if run.flavour.cluster == "galera":
-            for warning in galera.look_ahead(run.connection, work(engine), params["allow_unreplicated"]):
+            for warning in galera.look_ahead(run.connection, engine.work(), params["allow_unreplicated"]):
                 module.warn(warning)
         plan = {**engine.plan(), "ignored_files": ignored}
         if module._diff or module.check_mode:

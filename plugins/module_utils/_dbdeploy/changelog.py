@@ -173,18 +173,23 @@ class Changelog:
         complete_ones = {number for number, complete in numbers if complete}
         return complete_ones, {number for number, complete in numbers if not complete}
 
-    def states(self) -> tuple[dict[int, tuple[str, str]], dict[int, Progress]]:
-        """Checksum and digest of the file of complete deltas, and how far the others got that began."""
+    def states(self) -> tuple[dict[int, str], dict[int, Progress]]:
+        """The digests of the files of complete deltas, and how far the others got that began."""
         if not self.has_state:
             return {}, {}
+        of_set = f"FROM {self.state} WHERE delta_set = {self.set_literal}"
+        files = self.query(f"SELECT change_number, file_hash {of_set} AND complete")
+        begun = self.query(f"SELECT change_number, direction, done, done_hash, running {of_set} AND NOT complete")
+        return dict(t.cast("list[tuple[int, str]]", files)), {row[0]: Progress(*row[1:]) for row in begun}
+
+    def checksums(self, numbers: t.Iterable[int]) -> dict[int, str]:
+        """The checksums of complete deltas."""
+        listed = ", ".join(map(str, numbers))
         rows = self.query(
-            "SELECT change_number, complete, checksum, file_hash, direction, done, done_hash, running"
-            f" FROM {self.state} WHERE delta_set = {self.set_literal}"
+            f"SELECT change_number, checksum FROM {self.state}"
+            f" WHERE delta_set = {self.set_literal} AND complete AND change_number IN ({listed})"
         )
-        return (
-            {row[0]: (row[2], row[3]) for row in rows if row[1]},
-            {row[0]: Progress(*row[4:]) for row in rows if not row[1]},
-        )
+        return dict(t.cast("list[tuple[int, str]]", rows))
 
     def progress_of(self, delta: Delta) -> Progress | None:
         """How far ``delta`` got, as it would be found after a crash."""

@@ -27,6 +27,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement i
     CALL,
     DDL,
     LOCK,
+    QUERY,
     Statement,
 )
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.tables import Tables
@@ -40,10 +41,10 @@ class Step:
     """One thing to send: ``sql``, the ``index`` of the delta's statement (None for a record).
 
     ``durable``: how many statements are sure to stay once this was answered. ``open_end``: whether a failure leaves
-    open what took effect.
+    open what took effect. ``last``: with this the delta is complete.
     """
 
-    __slots__ = ("durable", "index", "open_end", "sql")
+    __slots__ = ("durable", "index", "last", "open_end", "sql")
 
     def __init__(
         self, sql: str, index: int | None = None, *, durable: int | None = None, open_end: bool = False
@@ -52,6 +53,7 @@ class Step:
         self.index = index
         self.durable = durable
         self.open_end = open_end
+        self.last = False
 
 
 class Course:
@@ -93,7 +95,15 @@ class Course:
         count = len(self.statements)
         if not self.changelog.transactional and count:  # a row of such a table must not be there before the work is
             yield from self._record([self.progress(count)], count)
-        yield from self._record(completion, count)
+        *before, last = self._record(completion, count)
+        yield from before
+        last.last = True
+        yield last
+
+    @property
+    def ends_packet(self) -> bool:
+        """Whether the next delta is not to go along: were the runner killed, the server would go on with it."""
+        return self.alone or any(statement.kind != QUERY for statement in self.statements)
 
     def _record(self, statements: list[str], durable: int, *, open_end: bool = False) -> t.Iterator[Step]:
         sql = self.changelog.commit_sql(statements, alone=self.alone)

@@ -10,8 +10,10 @@ import typing as t
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import Delta, drop_tag
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.runner import Lock, Runner
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import Statement
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
+PARTS = {"applied": "statements", "undone": "undo"}
 LARGEST_COUNTED = 999_999_999  # higher numbers are dates and times
 Result = t.Dict[str, t.Any]
 
@@ -45,12 +47,11 @@ class Engine:
 
     def edited(self) -> list[Delta]:
         """The deltas whose statements are not those that were applied."""
-        found = []
-        for delta in self.deltas:
-            checksum, file_hash = self.known.get(delta.number, ("", ""))
-            if checksum and file_hash != delta.file_hash and checksum != delta.checksum:
-                found.append(delta)
-        return found
+        others = [delta for delta in self.deltas if self.known.get(delta.number, delta.file_hash) != delta.file_hash]
+        if not others:
+            return []
+        checksums = self.changelog.checksums(delta.number for delta in others)
+        return [delta for delta in others if checksums.get(delta.number) not in ("", None, delta.checksum)]
 
     def check(self) -> None:
         """:raises LampError: ``dbdeploy_changed``, ``dbdeploy_incomplete``, ``dbdeploy_out_of_order``"""
@@ -136,6 +137,12 @@ class Engine:
             return []
         return self.pending()
 
+    def work(self) -> list[tuple[str, list[Statement]]]:
+        """What would be run: the deltas' names and statements."""
+        if self.settings.state not in PARTS:
+            return []
+        return [(delta.name, getattr(delta, PARTS[self.settings.state])) for delta in self.todo()]
+
     def due(self, also: t.Iterable[str] = ()) -> list[str]:
         """The drops that are due once ``also`` are recorded."""
         return sorted(
@@ -179,21 +186,21 @@ class Engine:
         result = self.plan()
         runner = Runner(self.changelog, lock, self.settings.on_unknown)
         kind = {"applied": "applied", "undone": "undone", "baselined": "baselined"}.get(self.settings.state, "")
-        done: list[Result] = []
         try:
             for delta in self.todo():
-                done.append(self._one(runner, delta))
+                self._one(runner, delta)
+            runner.flush()
             self._finish()
         except LampError as error:
-            error.details.update({kind or "applied": done, "database_changed": runner.database_changed})
+            error.details.update({kind or "applied": runner.done, "database_changed": runner.database_changed})
             raise
         finally:
             self.changelog.session.close()
         if kind:
-            result[kind] = done
+            result[kind] = runner.done
         return {**result, "database_changed": runner.database_changed}
 
-    def _one(self, runner: Runner, delta: Delta) -> Result:
+    def _one(self, runner: Runner, delta: Delta) -> None:
         state, changelog = self.settings.state, self.changelog
         present = delta.number in self.foreign
         takes_effect = present and self.settings.on_unknown == "skip"
@@ -201,10 +208,12 @@ class Engine:
             sql = changelog.complete_sql(delta, runner.now(), present=present)
             if state == "applied" and delta.tagged:
                 sql.append(changelog.drop_sql(delta.drop_tag))
+            runner.flush()
             changelog.write(sql)
-            return {**delta.summary(), "duration": 0.0, "resumed_at": 0, "retries": 0}
+            runner.done.append({**delta.summary(), "duration": 0.0, "resumed_at": 0, "retries": 0})
+            return
         direction = "undo" if state == "undone" else "do"
-        return runner.run(delta, direction, self.unfinished.get(delta.number), present=present)
+        runner.run(delta, direction, self.unfinished.get(delta.number), present=present)
 
     def _finish(self) -> None:
         """What is recorded beside the deltas."""

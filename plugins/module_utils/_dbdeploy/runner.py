@@ -26,8 +26,10 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection, open_transactions
 
 LOCK_WAIT, DEADLOCK = 1205, 1213
-RETRIES = {LOCK_WAIT: 1, DEADLOCK: 5}  # how often a transaction is begun again that left nothing behind
+CONFLICT = 3101  # rolled back, as another member of the group replication committed the same rows first
+RETRIES = {LOCK_WAIT: 1, DEADLOCK: 5, CONFLICT: 5}  # how often a transaction is begun again that left nothing behind
 NEVER_BEGAN = (1044, 1054, 1064, 1136, 1142, 1143, 1146, 1305, 1364)  # errors of names, grants and grammar
+TOGETHER = 32  # deltas that travel in one packet, at most
 PACKET = 256 * 1024  # characters after which a packet is sent
 SHOWN = 300  # characters of a statement that a message shows
 
@@ -42,17 +44,41 @@ class Lock(t.Protocol):
         """The run goes on over another connection."""
 
 
-class StepError(Exception):
-    """A step failed with ``error``."""
+class Job:
+    """One delta that is run: its course, what records that it is complete, and how far it is.
 
-    def __init__(self, step: Step, error: Exception) -> None:
-        super().__init__(step, error)
+    ``first`` is the index of the statement that it begins with, ``durable`` of the first that may not stay.
+    """
+
+    def __init__(self, course: Course, first: int, completion: list[str]) -> None:
+        self.course = course
+        self.first = self.durable = first
+        self.completion = completion
+        self.complete = False
+        self.tries: dict[int, int] = {}
+
+    def steps(self) -> t.Iterator[tuple[Job, Step]]:
+        """What is still to be sent."""
+        for step in self.course.steps(self.durable, self.completion):
+            yield self, step
+
+
+class StepError(Exception):
+    """A step of ``job`` failed with ``error``."""
+
+    def __init__(self, job: Job, step: Step, error: Exception) -> None:
+        super().__init__(job, step, error)
+        self.job = job
         self.step = step
         self.error = error
 
 
 class Runner:
-    """Applies and undoes single deltas. ``on_unknown`` is ``fail``, ``retry`` or ``skip``."""
+    """Applies and undoes deltas, one after another; ``done`` is what it says of those that are complete.
+
+    Small deltas wait for each other and travel in one packet; each is a transaction of its own in there, and the server
+    stops at the first that fails. ``on_unknown`` is ``fail``, ``retry`` or ``skip``.
+    """
 
     def __init__(self, changelog: Changelog, lock: Lock, on_unknown: str) -> None:
         self.changelog = changelog
@@ -60,39 +86,64 @@ class Runner:
         self.lock = lock
         self.on_unknown = on_unknown
         self.database_changed = False
+        self.done: list[dict[str, t.Any]] = []
+        self.waiting: list[Job] = []
         self.tables = Tables(self.session)
         self.used = False  # whether a delta left something in the session
         clock = self.session.query("SELECT UNIX_TIMESTAMP(CURRENT_TIMESTAMP(3))")[0][0]
         self.ahead = float(clock) - time.time()  # of the server's clock before this host's
 
-    def run(self, delta: Delta, direction: str, earlier: Progress | None, *, present: bool = False) -> dict[str, t.Any]:
+    def run(self, delta: Delta, direction: str, earlier: Progress | None, *, present: bool = False) -> None:
         """Run ``delta`` (``do`` or ``undo``), from where ``earlier`` stopped; ``present``: it has a row already.
 
-        :raises LampError: see the callees
+        It may wait for others until ``flush``. :raises LampError: see the callees
         """
+        course = Course(self.changelog, self.tables, delta, direction)
+        waits = self.session.packets and earlier is None and not course.ends_packet
+        if self.used or earlier or course.alone:
+            self.flush()
         if self.used:
             self.session.renew()
             self.lock.moved(self.session.connection)
-            self.used = False
-        course = Course(self.changelog, self.tables, delta, direction)
-        started = time.monotonic()
         first = self._resume_at(course, earlier)
         self.used = course.keeps
         if first:
             self.database_changed = True
             self._replay_settings(course, first)
-        completion = self._completion(delta, direction, present)
-        retries = self._carry_out(course, first, completion)
-        self.database_changed = True
-        result = {
-            **delta.summary(),
-            "statements": len(course.statements),
-            "duration": round(time.monotonic() - started, 3),
-            "resumed_at": first,
-            "retries": retries,
-        }
+        self.waiting.append(Job(course, first, self._completion(delta, direction, present)))
+        if not waits or len(self.waiting) == TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Run what waits. :raises LampError: see the callees"""
+        jobs, self.waiting = self.waiting, []
+        self.since = time.monotonic()
+        while jobs:
+            try:
+                self._send_all(step for job in jobs for step in job.steps())
+            except StepError as failure:
+                job, number = failure.job, number_of(failure.error)
+                job.tries[number] = job.tries.get(number, 0) + 1
+                if job.tries[number] > RETRIES.get(number, 0) or not self._left_nothing(job.course, failure.step):
+                    self._failed(job, failure.step, failure.error)
+                self.session.roll_back()
+            jobs = [job for job in jobs if not job.complete]
+
+    def _completed(self, job: Job) -> None:
+        """Say so, and forget what was needed to get there."""
+        job.complete = self.database_changed = True
+        began, self.since = self.since, time.monotonic()
+        delta = job.course.delta
+        self.done.append(
+            {
+                **delta.summary(),
+                "statements": len(job.course.statements),
+                "duration": round(self.since - began, 3),
+                "resumed_at": job.first,
+                "retries": sum(job.tries.values()),
+            }
+        )
         delta.release()
-        return result
 
     def now(self) -> float:
         """The server's time in seconds of the epoch."""
@@ -105,21 +156,6 @@ class Runner:
         sql = self.changelog.complete_sql(delta, self.now(), present=present)
         return [*sql, self.changelog.drop_sql(delta.drop_tag)] if delta.tagged else sql
 
-    def _carry_out(self, course: Course, first: int, completion: list[str]) -> int:
-        """Send the steps; begin a transaction again that the server gave up. Returns how often that was needed."""
-        self.durable = first
-        tries: dict[int, int] = {}
-        while True:
-            try:
-                self._send_all(course, course.steps(self.durable, completion))
-                return sum(tries.values())
-            except StepError as failure:
-                number = number_of(failure.error)
-                tries[number] = tries.get(number, 0) + 1
-                if tries[number] > RETRIES.get(number, 0) or not self._left_nothing(course, failure.step):
-                    self._failed(course, failure.step, failure.error)
-                self.session.roll_back()
-
     @staticmethod
     def _left_nothing(course: Course, step: Step) -> bool:
         """Whether all since the last durable record is gone with a rollback."""
@@ -127,29 +163,32 @@ class Runner:
             return False
         return step.index is None or course.statements[step.index].kind not in (DDL, CALL)
 
-    def _send_all(self, course: Course, steps: t.Iterator[Step]) -> None:
+    def _send_all(self, steps: t.Iterator[tuple[Job, Step]]) -> None:
         """Send steps in as few packets as may be."""
-        packet: list[Step] = []
+        packet: list[tuple[Job, Step]] = []
         size = 0
-        for step in steps:
-            packet.append(step)
+        for job, step in steps:
+            packet.append((job, step))
             size += len(step.sql)
-            if course.alone or not self.session.packets or size > PACKET:
+            if job.course.alone or not self.session.packets or size > PACKET:
                 self._send_packet(packet)
                 packet, size = [], 0
         if packet:
             self._send_packet(packet)
 
-    def _send_packet(self, packet: list[Step]) -> None:
+    def _send_packet(self, packet: list[tuple[Job, Step]]) -> None:
+        def answered(index: int) -> None:
+            job, step = packet[index]
+            if step.durable is not None:
+                job.durable = max(job.durable, step.durable)
+            if step.last:
+                self._completed(job)
+
         self.lock.check()
-        answered = packet
         try:
-            self.session.send([step.sql for step in packet])
+            self.session.send([step.sql for _job, step in packet], answered)
         except PacketError as failure:
-            answered = packet[: failure.index]
-            raise StepError(packet[failure.index], failure.error) from failure.error
-        finally:
-            self.durable = max([self.durable, *(step.durable for step in answered if step.durable is not None)])
+            raise StepError(*packet[failure.index], failure.error) from failure.error
 
     def _resume_at(self, course: Course, earlier: Progress | None) -> int:
         """Index of the first statement to run."""
@@ -203,10 +242,10 @@ class Runner:
                 except PacketError as failure:
                     raise self._statement_error(course, done.index(statement), failure.error, "") from failure.error
 
-    def _failed(self, course: Course, step: Step, error: Exception) -> t.NoReturn:
+    def _failed(self, job: Job, step: Step, error: Exception) -> t.NoReturn:
         """Record what is certain, and say what failed. :raises LampError: always"""
-        number = number_of(error)
-        self.database_changed = self.database_changed or self.durable > 0
+        number, course = number_of(error), job.course
+        self.database_changed = self.database_changed or job.durable > 0
         if number in LOST:
             self.database_changed = True  # nobody knows, so it must count
             where = _where(course, step.index) if step.index is not None else f"the records of {course.delta.name}"
@@ -218,7 +257,7 @@ class Runner:
         self.session.roll_back()
         if step.index is None:
             if not step.open_end:  # else the record that a statement runs must stay
-                self._note(course, self.durable, str(error))
+                self._note(course, job.durable, str(error))
             raise records_error(error) from error
         earlier = self.changelog.progress_of(course.delta)
         committed = earlier is not None and earlier.running == step.index + 1
@@ -227,7 +266,7 @@ class Runner:
             self.database_changed = True
             why = f"it failed ({text_of(error)}, error {number}), and some of what it did may have stayed"
             raise _unknown(course, step.index, why, step.sql) from error
-        done = step.index if committed else self.durable
+        done = step.index if committed else job.durable
         self.database_changed = self.database_changed or done > 0
         self._note(course, done, str(error))
         hint = f" Open transactions: {open_transactions(self.session.connection)}." if number in RETRIES else ""

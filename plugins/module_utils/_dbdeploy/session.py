@@ -68,17 +68,22 @@ class Session:
         except Exception as error:
             raise records_error(error) from error
 
-    def send(self, statements: list[str]) -> None:
-        """Run statements in one packet. :raises PacketError: at the first that fails"""
-        answered = 0
+    def send(self, statements: list[str], answered: t.Callable[[int], None] = lambda _index: None) -> None:
+        """Run statements in one packet; ``answered`` is called with the index of each that was.
+
+        :raises PacketError: at the first that fails
+        """
+        index = 0  # of the statement whose answer is awaited
         cursor = self.connection.cursor()
         try:
             cursor.execute(";\n".join(statements))
-            answered = 1
-            while cursor.nextset():
-                answered += 1
+            more: bool | None = True
+            while more:
+                answered(index)
+                index += 1
+                more = cursor.nextset()
         except Exception as error:
-            raise PacketError(min(answered, len(statements) - 1), error) from error
+            raise PacketError(min(index, len(statements) - 1), error) from error
 
     def roll_back(self) -> None:
         """Undo the open transaction, if the connection can still be asked to."""

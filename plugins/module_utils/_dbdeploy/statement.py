@@ -12,7 +12,7 @@ import re
 STRING = r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\""
 QUOTED = re.compile(rf"({STRING}|`[^`]*`)", re.DOTALL)
 SPACES = re.compile(r"\s+")
-AROUND = re.compile(r" ?([^\w\s$@]) ?")
+AROUND = re.compile(r" (?=[^\w\s$@])|(?<=[^\w\s$@]) ")  # a space beside what is no word
 STRINGS = re.compile(STRING, re.DOTALL)
 CODE_FRAME = re.compile(rf"({STRING}|`[^`]*`)|/\*M?!\d*|\*/", re.DOTALL)
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
@@ -58,7 +58,7 @@ class Statement:
     def normal(self) -> str:
         """The statement with one space, where words need it, for any white space outside of strings."""
         between = QUOTED.split(self.text)
-        between[::2] = [AROUND.sub(r"\1", SPACES.sub(" ", part)) for part in between[::2]]
+        between[::2] = [AROUND.sub("", SPACES.sub(" ", part)) for part in between[::2]]
         return "".join(between)
 
     @property
