@@ -147,7 +147,7 @@ def test_a_delta_that_fails_later_keeps_the_block_until_it_is_mended(
 def test_a_controller_that_is_killed_in_the_window_is_continued_and_drops_once(
     cluster: Cluster, next_release: Path, user: User
 ) -> None:
-    (next_release / "db" / "deltas" / "012_slow.sql").write_text("-- @DROP-SESSIONS\nDO SLEEP(2);\n")
+    (next_release / "db" / "deltas" / "012_slow.sql").write_text("-- @DROP-SESSIONS\nDO SLEEP(5);\n")
     process = subprocess.Popen(
         cluster.command("lamp.cluster.deploy", "-e", f"deploy_source={next_release}"),
         env=cluster.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -155,7 +155,7 @@ def test_a_controller_that_is_killed_in_the_window_is_continued_and_drops_once(
     with Traffic(cluster.url) as traffic:
         wait_until(lambda: traffic.kinds()["maintenance"] > 20, "the block")
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.wait(300)
     assert kinds(cluster) == {"maintenance"}
     deployed(cluster, source=next_release)
     assert kinds(cluster) == {"v3"}

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -130,15 +132,24 @@ class TestBlocked:
 
 
 def test_enable_waits_for_the_request_that_runs(shop: Cluster) -> None:
-    shop.ssh(WEB1, "echo '<?php sleep(2); echo \"done\";' > /var/www/shop/current/public/slow.php")
-    slow = subprocess.Popen(["curl", "-s", f"{PAGE}/slow.php"], stdout=subprocess.PIPE)
-    running = "until curl -s 'http://127.0.0.1:8404/server-status' | grep -q slow.php; do :; done"
-    shop.ssh(WEB1, running)
-    result = maintenance(shop, "enabled")
-    assert (result["drained"], result["in_flight"]) == (True, 0)
-    assert slow.communicate(timeout=1)[0] == b"done"
+    """The request ends when it is told to, and it is told so once the site was seen blocked."""
+    public = "/var/www/shop/current/public"
+    script = "<?php while (!file_exists(__DIR__ . '/go')) { usleep(20000); clearstatcache(); } echo 'done';"
+    shop.ssh(WEB1, f"rm -f {public}/go; echo {shlex.quote(script)} > {public}/slow.php")
+    with ThreadPoolExecutor(1) as pool, subprocess.Popen(
+        ["curl", "-s", f"{PAGE}/slow.php"], stdout=subprocess.PIPE
+    ) as slow:
+        running = "until curl -s http://127.0.0.1:8404/server-status | grep -q slow.php; do :; done"
+        shop.ssh(WEB1, f"timeout 120 sh -c {shlex.quote(running)}")
+        enabled = pool.submit(maintenance, shop, "enabled", drain_timeout=120)
+        wait_until(lambda: curl(PAGE)[0] == 503, "the block")
+        assert not enabled.done()
+        shop.ssh(WEB1, f"touch {public}/go")
+        result = enabled.result()
+        assert (result["drained"], result["in_flight"]) == (True, 0)
+        assert slow.communicate(timeout=30)[0] == b"done"
     maintenance(shop, "disabled")
-    shop.ssh(WEB1, "rm /var/www/shop/current/public/slow.php")
+    shop.ssh(WEB1, f"rm {public}/slow.php {public}/go")
 
 
 def test_a_block_that_has_no_effect_is_an_error_and_is_taken_back(shop: Cluster) -> None:

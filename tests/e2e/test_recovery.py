@@ -220,3 +220,19 @@ def test_a_failure_outside_of_the_window_is_told_as_one(
     ok(shop.deploy(made))
     everywhere(moment)
     assert Standing(shop).verdict == "all is well"
+
+
+def test_a_drop_is_due_again_when_its_release_was_put_back(shop: Cluster, folder: Path) -> None:
+    """Else the new code would meet sessions of the old one, made after the drop."""
+    made, user = release(folder / "r11", "r11"), User(shop.url)
+    (made / ".lamp.yml").write_text("drop_sessions: true\n")
+    user.login()
+    failed(shop.deploy(made, *BAD_SMOKE), "the site runs the release it ran before", "Sessions were dropped")
+    assert user.count()["user"] is None
+    user.login()
+    ok(shop.deploy(made))
+    everywhere("r11")
+    assert user.count()["user"] is None
+    user.login()
+    assert shop.deploy(made).changed == 0
+    assert user.count()["user"] == "demo"

@@ -32,7 +32,7 @@ def free_port() -> int:
             return port
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 180.0) -> None:
     """Return once ``condition`` is true; an OSError in it means not yet. :raises TimeoutError: naming ``what``."""
     deadline = time.monotonic() + seconds
     while True:
