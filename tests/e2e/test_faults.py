@@ -89,9 +89,11 @@ class Site:
     def settled(self) -> None:
         """All web hosts serve the release, nothing is left to do."""
         assert {host: seen_on(host) for host in WEB} == dict.fromkeys(WEB, self.version)
-        if ALL:
-            standing = Standing(self.cluster)
-            assert (standing.verdict, standing.next) == ("all is well", "nothing"), standing.output
+
+    def well(self) -> None:
+        """The status says so as well."""
+        standing = Standing(self.cluster)
+        assert (standing.verdict, standing.next) == ("all is well", "nothing"), standing.output
 
     def start(self, made: Path) -> subprocess.Popen[bytes]:
         """A deploy that goes on by itself."""
@@ -148,7 +150,9 @@ def die_in_front_of(site: Site, where: str, back: bool) -> None:
     assert run.code == -signal.SIGKILL, f"{where}: {run.output}"
     seen = {seen_on(host) for host in WEB}
     standing = site.status()
-    if seen != {before}:
+    if seen == {made.name} and standing.verdict.startswith("all is well"):
+        pass  # all but the last notes had been made
+    elif seen != {before}:
         assert standing.verdict == "a deploy is unfinished", standing.output
     if back and standing.verdict == "a deploy is unfinished":
         site.go_back()
@@ -175,6 +179,7 @@ def test_a_controller_that_dies_between_two_tasks(
             die_in_front_of(site, place, back=number % 3 == 2)
         except AssertionError as error:
             failures.append(f"in front of task {place}: {error}")
+    site.well()
     note(record_property, len(places), len(places) - len(failures))
     assert not failures, "\n".join(failures)
 
@@ -337,6 +342,7 @@ def test_a_fault_inside_of_a_task(
     try:
         fault(site)
         assert user.count()["user"] is None  # each of the releases is tagged, and drops before it switches
+        site.well()
         survived = 1
     finally:
         note(record_property, 1, survived)
