@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,6 +19,7 @@ from urllib.parse import urlencode
 import pytest
 import requests
 
+from tests.support.modules import BIN, COLLECTIONS
 from tests.support.servers.base import wait_until
 from tests.support.servers.couchdb import CouchDb
 from tests.support.servers.mariadb import MariaDB
@@ -99,6 +104,23 @@ class Start(Protocol):
     """``start(handler="mysql", locking="row")``; more settings as in session.php's configuration."""
 
     def __call__(self, handler: str, **settings: Any) -> Site: ...
+
+
+def run_role(folder: Path, entry: str, **variables: Any) -> str:
+    """Run an entry point of the role against this machine; what Ansible printed."""
+    play = {
+        "hosts": "localhost", "connection": "local", "gather_facts": False,
+        "vars": {"ansible_python_interpreter": sys.executable, **variables},
+        "tasks": [{"ansible.builtin.include_role": {"name": "lamp.cluster.session_store", "tasks_from": entry}}],
+    }  # fmt: skip
+    path = folder / f"{entry}.yml"
+    path.write_text(json.dumps([play]))
+    done = subprocess.run(
+        [str(BIN / "ansible-playbook"), "-i", "localhost,", str(path)], capture_output=True, text=True, check=False,
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_NOCOLOR": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.fixture()

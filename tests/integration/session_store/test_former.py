@@ -5,18 +5,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.session_store.conftest import Site
-from tests.support.modules import BIN, COLLECTIONS, ROOT
+from tests.integration.session_store.conftest import Site, run_role
+from tests.support.modules import ROOT
 from tests.support.servers.mariadb import MariaDB
 from tests.support.servers.session_store import FILES, create_tables, mysql_settings
 
@@ -49,25 +45,12 @@ class Database:
         return self.server.query(sql, database=self.name)
 
     def role(self, entry: str, handler: str, former: dict[str, str]) -> str:
-        """Run an entry point of the role; the play recap."""
-        play = {
-            "hosts": "localhost", "connection": "local", "gather_facts": False,
-            "vars": {
-                "ansible_python_interpreter": sys.executable, "session_store_handler": handler,
-                "session_store_servers": [{"host": "127.0.0.1", "port": self.server.port}],
-                "session_store_database": self.name, "session_store_user": "root",
-                "session_store_password": self.server.password, "session_store_former": former,
-            },
-            "tasks": [{"ansible.builtin.include_role": {"name": "lamp.cluster.session_store", "tasks_from": entry}}],
-        }  # fmt: skip
-        path = self.folder / f"{entry}.yml"
-        path.write_text(json.dumps([play]))
-        done = subprocess.run(
-            [str(BIN / "ansible-playbook"), "-i", "localhost,", str(path)], capture_output=True, text=True, check=False,
-            env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_NOCOLOR": "1"},
+        """Run an entry point of the role; what Ansible printed."""
+        return run_role(
+            self.folder, entry, session_store_handler=handler, session_store_database=self.name,
+            session_store_servers=[{"host": "127.0.0.1", "port": self.server.port}], session_store_user="root",
+            session_store_password=self.server.password, session_store_former=former,
         )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
     def tables(self) -> set[str]:
         return {str(row[0]) for row in self.query("SHOW TABLES")}

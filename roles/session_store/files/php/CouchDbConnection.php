@@ -14,8 +14,8 @@ final class CouchDbConnection
     private readonly Servers $servers;
 
     /** @param array{servers: list<array{host: string, port?: int}>, user?: string, password?: string,
-     *               connect_timeout?: int, read_timeout?: int, ca_cert?: string, state_folder?: string,
-     *               retry_after?: int} $settings */
+     *               connect_timeout?: int, read_timeout?: int, ca_cert?: string, client_cert?: string,
+     *               client_key?: string, state_folder?: string, retry_after?: int} $settings */
     public function __construct(private readonly array $settings)
     {
         $this->servers = new Servers(
@@ -86,7 +86,12 @@ final class CouchDbConnection
     private function exchange(string $place, string $request): string
     {
         $ca = $this->settings['ca_cert'] ?? '';
-        $context = stream_context_create($ca === '' ? [] : ['ssl' => ['cafile' => $ca]]);
+        $files = [
+            'cafile' => $ca,
+            'local_cert' => $this->settings['client_cert'] ?? '',
+            'local_pk' => $this->settings['client_key'] ?? '',
+        ];
+        $context = stream_context_create(['ssl' => array_filter($files, static fn (string $file): bool => $file !== '')]);
         $wait = (float) ($this->settings['connect_timeout'] ?? 2);
         $scheme = $ca === '' ? 'tcp' : 'tls';
         $stream = stream_socket_client("$scheme://$place", $number, $reason, $wait, STREAM_CLIENT_CONNECT, $context);

@@ -45,7 +45,8 @@ final class MysqlConnection
 
     /** @param array{servers: list<array{host?: string, port?: int, socket?: string}>, database: string,
      *               user: string, password: string, connect_timeout?: int, read_timeout?: int, lock_timeout?: int,
-     *               ca_cert?: string, state_folder?: string, retry_after?: int} $settings */
+     *               ca_cert?: string, client_cert?: string, client_key?: string, state_folder?: string,
+     *               retry_after?: int, former?: array<string, string>} $settings */
     public function __construct(private readonly array $settings)
     {
         $this->servers = new Servers(
@@ -154,18 +155,23 @@ final class MysqlConnection
         $place = isset($server['socket'])
             ? 'unix_socket=' . $server['socket']
             : sprintf('host=%s;port=%d', $server['host'] ?? 'localhost', $server['port'] ?? 3306);
+        // Values are bytes: to look at each of them as text would take the server longer than to store it.
+        $bytes = ($this->settings['former'] ?? []) === [] ? ', SESSION character_set_client = binary' : '';
         $options = [
             PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION,
             PDO::ATTR_EMULATE_PREPARES => false,
             // A value that does not fit is an error, never cut off. A Galera node first applies what others committed.
             PDO::MYSQL_ATTR_INIT_COMMAND => "SET SESSION sql_mode = 'STRICT_ALL_TABLES',"
-                . " SESSION innodb_lock_wait_timeout = $this->lockTimeout, SESSION lock_wait_timeout = $this->lockTimeout"
+                . " SESSION innodb_lock_wait_timeout = $this->lockTimeout, SESSION lock_wait_timeout = $this->lockTimeout$bytes"
                 . ' /*M!100301 , SESSION wsrep_sync_wait = 1 */',
             PDO::ATTR_TIMEOUT => $this->settings['connect_timeout'] ?? 2,
         ];
-        if (($this->settings['ca_cert'] ?? '') !== '') {
-            $options[PDO::MYSQL_ATTR_SSL_CA] = $this->settings['ca_cert'];
-        }
+        $files = [
+            PDO::MYSQL_ATTR_SSL_CA => $this->settings['ca_cert'] ?? '',
+            PDO::MYSQL_ATTR_SSL_CERT => $this->settings['client_cert'] ?? '',
+            PDO::MYSQL_ATTR_SSL_KEY => $this->settings['client_key'] ?? '',
+        ];
+        $options += array_filter($files, static fn (string $file): bool => $file !== '');
         // It is taken over when a connection is made; the application's own connections keep theirs.
         $before = ini_set('mysqlnd.net_read_timeout', (string) $this->readTimeout);
         try {

@@ -11,8 +11,6 @@ use PDOException;
 
 abstract class MysqlStore extends Store
 {
-    protected const EPOCH = 'lamp_session';
-
     private ?string $locked = null;
 
     /** @var array{string, array<string, mixed>}|null  what validateId() found, for read(), which PHP calls next */
@@ -73,10 +71,11 @@ abstract class MysqlStore extends Store
     private function row(string $id): array
     {
         $sql = 'SELECT e.epoch, s.id, s.data FROM lamp_session_epoch e LEFT JOIN lamp_session s'
-            . ' ON s.id = ? AND s.epoch = e.epoch AND s.expires_at >= UNIX_TIMESTAMP() WHERE e.name = ?';
-        $row = $this->connection->run($sql, [$this->key($id), self::EPOCH])->fetch(\PDO::FETCH_ASSOC);
+            . ' ON s.id = ? AND s.epoch = e.epoch AND s.expires_at >= UNIX_TIMESTAMP()'
+            . " WHERE e.name = 'lamp_session'";
+        $row = $this->connection->run($sql, [$this->key($id)])->fetch(\PDO::FETCH_ASSOC);
         if ($row === false) {
-            throw new PDOException('lamp_session_epoch has no row ' . self::EPOCH . ': apply the delta set session_store');
+            throw new PDOException('lamp_session_epoch has no row lamp_session: apply the delta set session_store');
         }
         return $row;
     }
