@@ -61,7 +61,7 @@ bench: setup ## Benchmarks against peers, into docs/benchmarks.md and README; RO
 	$(PY)/python -m tests.benchmark $(ROOMS)
 
 .PHONY: matrix
-matrix: setup ## Tests with other versions of Ansible, Python, PyMySQL, Debian; WITH="newest ..." for some
+matrix: setup ## Tests with other versions of Ansible, Python, PyMySQL, PHP, Debian; WITH="newest ..." for some
 	@$(PY)/python scripts/matrix $(WITH)
 
 .PHONY: screenshots

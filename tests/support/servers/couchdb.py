@@ -5,33 +5,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from tests.support import npm
 from tests.support.servers.base import Server
-
-FOLDER = Path(__file__).parents[3] / ".cache" / "node" / "couchdb"
-PACKAGE = {"private": True, "dependencies": {"pouchdb-server": "4.2.0"}}
-
-
-def install() -> None:
-    """Install the server once; without its optional packages, which would be compiled, it stores in memory only."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if (FOLDER / "installed").exists():
-            return
-        (FOLDER / "package.json").write_text(json.dumps(PACKAGE))
-        subprocess.run(
-            ["npm", "install", "--omit=optional", "--omit-lockfile-registry-resolved", "--no-audit", "--no-fund"],
-            cwd=FOLDER, check=True, capture_output=True,
-        )  # fmt: skip
-        (FOLDER / "installed").touch()
 
 
 class CouchDb(Server):
@@ -40,14 +21,15 @@ class CouchDb(Server):
     name = "couchdb"
 
     def prepare(self) -> None:
-        install()
+        # Without its optional packages, which would be compiled, it stores in memory only.
+        self.modules: Path = npm.installed("couchdb", {"pouchdb-server": "4.2.0"}, "--omit=optional")
         # Its option --log-file leaves a log.txt in the current folder all the same.
         settings = {"log": {"file": str(self.folder / "pouchdb.log"), "level": "error"}}
         (self.folder / "config.json").write_text(json.dumps(settings))
 
     def command(self) -> list[str]:
         return [
-            str(FOLDER / "node_modules" / ".bin" / "pouchdb-server"), "--in-memory", "-n", "--no-color",
+            str(self.modules / ".bin" / "pouchdb-server"), "--in-memory", "-n", "--no-color",
             "--host", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder),
             "--config", str(self.folder / "config.json"),
         ]  # fmt: skip
