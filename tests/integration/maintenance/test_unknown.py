@@ -106,7 +106,7 @@ def test_a_disk_that_refuses_the_block_is_named_and_the_site_stays_open(site: Bl
     assert site.maintenance("disabled")["changed"]
 
 
-INJECTED = 'x\r\nX-Evil: 1\n%[env(PATH)] ${PATH} $http_host </p><script>alert(1)</script> "\\ \x00\x1b[31m\u2028'
+INJECTED = 'x\r\nX-Evil: 1\n%[env(PATH)] ${PATH} $http_host </p><script>alert(1)</script> "\\ \x1b[31m\u2028'
 
 
 def test_the_message_is_text_and_nothing_else(site: BlockableSite) -> None:
@@ -119,10 +119,16 @@ def test_the_message_is_text_and_nothing_else(site: BlockableSite) -> None:
         assert "%[env(PATH)] ${PATH} $http_host" in answer.body
         assert "/usr/bin" not in answer.body
     assert "<script>alert" not in site.get().body
-    assert not {"\x00", "\x1b"} & set(site.get().body)
+    assert "\x1b" not in site.get().body
     assert not site.maintenance("enabled", page_message=INJECTED)["changed"]
     site.server.reload()
     assert "x-evil" not in site.get().headers
+    site.maintenance("disabled")
+
+
+def test_a_null_in_the_message_reaches_nobody(site: BlockableSite) -> None:
+    site.maintenance("enabled", page_message="Back\x00soon")  # refused by Ansible itself from Python 3.12 on
+    assert "\x00" not in site.get().body
     site.maintenance("disabled")
 
 
