@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.benchmark.purging import DATA, EXACT, IDS, REMARK, SIZES, SWEEP, WINDOW, rounds, timed
+from tests.benchmark.purging import DATA, EXACT, IDS, REMARK, SIZES, SWEEP, WINDOW, note_peak, rounds, timed
 from tests.benchmark.table import Table
 from tests.support.purge import purge
 from tests.support.servers.couchdb import CouchDb
@@ -57,6 +57,8 @@ def bench_couchdb(table: Table, size: int, server: CouchDb) -> None:
         },
         rounds=rounds(size, SIZES[1]),
     )
+    fill()
+    note_peak(table, f"{size:,} documents", "couchdb", options)
 
 
 def bench(table: Table) -> None:

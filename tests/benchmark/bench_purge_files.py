@@ -10,7 +10,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.benchmark.purging import DATA, EXACT, IDS, REMARK, SIZES, SWEEP, WINDOW, file_system, rounds, shell, timed
+from tests.benchmark.purging import (
+    DATA,
+    EXACT,
+    IDS,
+    REMARK,
+    SIZES,
+    SWEEP,
+    WINDOW,
+    file_system,
+    note_peak,
+    rounds,
+    shell,
+    timed,
+)
 from tests.benchmark.table import Headline, Table
 from tests.support.purge import purge
 
@@ -47,6 +60,8 @@ def bench_files(table: Table, size: int) -> None:
             },
             rounds=rounds(size, SIZES[1]),
         )
+        fill()
+        note_peak(table, f"{size:,} files", "files", options)
 
 
 def bench(table: Table) -> None:

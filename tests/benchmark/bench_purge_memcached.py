@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.benchmark.purging import DATA, EXACT, IDS, PAGE, REMARK, SIZES, WINDOW, peak, rounds, shell, timed
+from tests.benchmark.purging import DATA, EXACT, IDS, PAGE, REMARK, SIZES, WINDOW, note_peak, rounds, shell, timed
 from tests.benchmark.table import Table
 from tests.support.purge import purge
 from tests.support.servers.memcached import MemcachedServer
@@ -45,8 +45,7 @@ def bench_memcached(table: Table, size: int, server: MemcachedServer) -> None:
         rounds=rounds(size),
     )
     fill()
-    used = peak("memcached", options)
-    table.remarks.append(f"Peak memory of a process that purges {size:,} items of Memcached: {used} MiB.")
+    note_peak(table, f"{size:,} items of Memcached", "memcached", options)
 
 
 def bench(table: Table) -> None:

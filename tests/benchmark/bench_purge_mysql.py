@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from typing import Any
 
-from tests.benchmark.purging import REMARK, SIZES, file_system, rounds, timed
+from tests.benchmark.purging import REMARK, SIZES, file_system, note_peak, rounds, timed
 from tests.benchmark.table import Headline, Table
 from tests.support.modules import ROOT
 from tests.support.purge import purge
@@ -48,6 +48,8 @@ def bench_mysql(table: Table, size: int, server: MariaDB) -> None:
         rounds=rounds(size),
     )
     purge("mysql", **{**options, "leftovers": "only"})
+    fill()
+    note_peak(table, f"{size:,} rows but 1, by DELETE", "mysql", {**options, "keep_ids": ["7"]})
 
 
 def bench(table: Table) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.benchmark.purging import DATA, EXACT, IDS, PAGE, REMARK, SIZES, WINDOW, peak, rounds, shell, timed
+from tests.benchmark.purging import DATA, EXACT, IDS, PAGE, REMARK, SIZES, WINDOW, note_peak, rounds, shell, timed
 from tests.benchmark.table import Headline, Table
 from tests.support.purge import purge
 from tests.support.servers.redis import RedisCluster, RedisServer
@@ -47,7 +47,7 @@ def bench_redis(table: Table, size: int, server: RedisServer) -> None:
         rounds=rounds(size),
     )
     fill()
-    table.remarks.append(f"Peak memory of a process that purges {size:,} keys of Redis: {peak('redis', options)} MiB.")
+    note_peak(table, f"{size:,} keys of Redis", "redis", options)
 
 
 def bench_cluster(table: Table, size: int, cluster: RedisCluster) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.benchmark.table import Timed
+from tests.benchmark.table import Table, Timed
 from tests.support.modules import COLLECTIONS, ROOT
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -58,8 +58,8 @@ def file_system() -> str:
     return subprocess.run(stat, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def peak(store: str, options: dict[str, Any]) -> int:
-    """Mebibytes that a process needs at most that purges."""
+def note_peak(table: Table, what: str, store: str, options: dict[str, Any]) -> None:
+    """Purge once more, in a process of its own, and note how many mebibytes that needs at most."""
     code = (
         "import re\nfrom tests.support.purge import purge\n"
         f"purge({store!r}, **{options!r})\n"
@@ -67,4 +67,4 @@ def peak(store: str, options: dict[str, Any]) -> int:
     )
     path = {**os.environ, "PYTHONPATH": f"{COLLECTIONS}:{ROOT}"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=path)
-    return int(done.stdout)
+    table.remarks.append(f"Peak memory of a process that purges {what}: {int(done.stdout)} MiB.")

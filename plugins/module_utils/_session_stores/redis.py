@@ -202,13 +202,15 @@ class Redis(Simple):
 def _failure(error: Exception, place: str) -> LampError:
     """The LampError for what redis-py raised."""
     refused = isinstance(error, (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError))
-    if refused or str(error).startswith("WRONGPASS"):  # which redis-py 4 has no class for
+    # redis-py 4 has no class for the one, and the finder of a cluster's nodes has one class for all.
+    if refused or str(error).startswith("WRONGPASS") or "invalid username-password pair" in str(error):
         return LampError(
             "session_purge_denied",
             f"The user may not purge sessions on {place}: {error}.",
             "Check login_user and login_password; it must be allowed to scan, unlink and eval (or dbsize and flushdb).",
         )
-    if isinstance(error, (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)):
+    known = redis.exceptions
+    if isinstance(error, (known.ConnectionError, known.TimeoutError, known.RedisClusterException, OSError)):
         return LampError(
             "session_purge_unreachable",
             f"No connection to {place}: {error}.",
@@ -258,7 +260,7 @@ def stores(params: dict[str, t.Any]) -> list[Redis]:
     servers = addresses.parse(params["servers"] or ["127.0.0.1"], 26379 if topology == "sentinel" else 6379)
     try:
         return _FINDERS[topology](params, servers, keys)
-    except (redis.exceptions.RedisError, OSError) as error:
+    except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError) as error:
         raise _failure(error, f"redis {', '.join(map(str, servers))}") from error
 
 

@@ -173,10 +173,24 @@ def test_a_cluster_is_found_by_one_node_and_purged_on_all() -> None:
         assert {name.decode() for name in client.keys("*", target_nodes="primaries")} == {f"{PHP}a", "cache"}
         fill(client, sessions[1])
         assert purge("redis", **options, id_pattern="[0-9]+")["purged"] == 1
+        rights = ["+scan", "+unlink", "+type", "+@scripting", "+time", "+cluster|slots", "+command", "+readonly"]
+        for node in cluster.nodes:
+            node.client.execute_command("ACL", "SETUSER", "shop", "on", ">shop-secret", "~PHPREDIS_CLUSTER*", *rights)
+        fill(client, sessions[2], f"{sessions[2]}_LOCK")
+        assert purge("redis", **options, login_user="shop", login_password="shop-secret")["purged"] == 1
+        assert {name.decode() for name in client.keys("*", target_nodes="primaries")} == {f"{PHP}a", "cache"}
+        with pytest.raises(LampError) as raised:
+            purge("redis", **options, login_user="shop", login_password="wrong")
+        assert raised.value.code == "session_purge_denied"
         cluster.nodes[2].kill()
         with pytest.raises(LampError) as raised:
             purge("redis", **options)
         assert raised.value.code in {"session_purge_unreachable", "session_purge_failed"}
+        for node in cluster.nodes[:2]:
+            node.kill()
+        with pytest.raises(LampError) as raised:
+            purge("redis", **options)
+        assert raised.value.code == "session_purge_unreachable"
 
 
 def test_the_primary_is_the_one_that_the_sentinels_name(server: RedisServer) -> None:
@@ -186,6 +200,16 @@ def test_the_primary_is_the_one_that_the_sentinels_name(server: RedisServer) -> 
         assert purge("redis", **options)["purged"] == 1
         with pytest.raises(LampError, match="nobody"):
             purge("redis", **options, sentinel_service="nobody")
+        server.client.execute_command("ACL", "SETUSER", "guarded", "on", ">shop-secret", "~*", "+scan", "+unlink")
+        sentinel.client.execute_command("ACL", "SETUSER", "watcher", "on", ">watch-secret", "+sentinel", "+ping")
+        sentinel.client.execute_command("ACL", "SETUSER", "default", "off")
+        fill(server.client, f"{PHP}a")
+        login: dict[str, Any] = {"login_user": "guarded", "login_password": "shop-secret"}
+        logins = {**login, "sentinel_user": "watcher", "sentinel_password": "watch-secret"}
+        assert purge("redis", **options, **logins)["purged"] == 1
+        with pytest.raises(LampError) as raised:
+            purge("redis", **options, **login)
+        assert raised.value.code in {"session_purge_denied", "session_purge_failed", "session_purge_unreachable"}
 
 
 def test_a_replica_is_refused_with_the_way_out(server: RedisServer) -> None:
