@@ -71,19 +71,21 @@ class Session:
     def send(self, statements: list[str], answered: t.Callable[[int], None] = lambda _index: None) -> None:
         """Run statements in one packet; ``answered`` is called with the index of each that was.
 
+        Of a CALL several answers may come, the first of them before its end; so it travels alone.
+
         :raises PacketError: at the first that fails
         """
-        index = 0  # of the statement whose answer is awaited
+        index, last = 0, len(statements) - 1  # of the statement whose answer is awaited, and of the last one
         cursor = self.connection.cursor()
         try:
             cursor.execute(";\n".join(statements))
             more: bool | None = True
             while more:
                 answered(index)
-                index += 1
+                index = min(index + 1, last)
                 more = cursor.nextset()
         except Exception as error:
-            raise PacketError(min(index, len(statements) - 1), error) from error
+            raise PacketError(index, error) from error
 
     def roll_back(self) -> None:
         """Undo the open transaction, if the connection can still be asked to."""

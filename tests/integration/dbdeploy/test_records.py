@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.deltas import TABLE, Folder
+from tests.support.deltas import TABLE, Folder, names
 from tests.support.servers.base import wait_until
 
 MYISAM = "CREATE TABLE log (id INT PRIMARY KEY) ENGINE=MyISAM;\n"
@@ -301,3 +301,49 @@ def test_records_cost_at_most_two_questions_a_delta_and_one_connection(deltas: F
     many, still = asked(8, 47)
     assert (many - few) / 36 <= 2
     assert (connections, still) == (1, 1)
+
+
+def test_rows_that_statements_give_are_passed_over(deltas: Folder) -> None:
+    deltas.write(
+        _1_two="CREATE PROCEDURE two() BEGIN SELECT 1; SELECT 2; END;\nCALL two();\nSELECT 3;",
+        _2_rows=TABLE + "INSERT INTO item VALUES (1, 'a');\nSELECT * FROM item;",
+    )
+    assert names(deltas.here()["applied"]) == ["1_two.sql", "2_rows.sql"]
+
+
+def test_of_deltas_that_travel_together_those_before_the_failed_one_are_applied(deltas: Folder) -> None:
+    deltas.write(
+        _1_item=TABLE,
+        _2_row="INSERT INTO item VALUES (2, 'a');",
+        _3_row="INSERT INTO item VALUES (3, 'a');\nINSERT INTO item VALUES (2, 'b');",
+        _4_row="INSERT INTO item VALUES (4, 'a');",
+    )
+    failed = deltas.here()
+    assert failed["failed_delta"] == {"number": 3, "name": "3_row.sql", "statement": 2, "error": 1062}
+    assert names(failed["applied"]) == ["1_item.sql", "2_row.sql"]
+    assert (deltas.applied(), deltas.rows("SELECT id FROM item")) == ([1, 2], [(2,)])
+    deltas.write(_3_row="INSERT INTO item VALUES (3, 'a');")
+    assert names(deltas.here()["applied"]) == ["3_row.sql", "4_row.sql"]
+    assert deltas.rows("SELECT id FROM item") == [(2,), (3,), (4,)]
+
+
+def test_a_delta_among_others_is_begun_again_after_a_deadlock(deltas: Folder) -> None:
+    deltas.write(_1_item=TABLE + "INSERT INTO item VALUES (1, 'a'), (2, 'a');")
+    assert deltas.here()["changed"]
+    other = deltas.server.connect(deltas.database, autocommit=False)
+    other.query("INSERT INTO item SELECT seq, 'x' FROM seq_100_to_200")  # the server gives up the one with less to lose
+    other.query("UPDATE item SET name = 'b' WHERE id = 2")
+    deltas.write(
+        _2_row="INSERT INTO item VALUES (3, 'a');",
+        _3_rows="UPDATE item SET name = CONCAT(name, 'c') WHERE id = 1;\nUPDATE item SET name = 'c' WHERE id = 2;",
+        _4_row="INSERT INTO item VALUES (4, 'a');",
+    )
+    with deltas.victim() as run:
+        run.waits_at("UPDATE item SET name = 'c'")
+        other.query("UPDATE item SET name = CONCAT(name, 'b') WHERE id = 1")
+        other.commit()
+        done = run.result()
+    assert [(delta["name"], delta["retries"]) for delta in done["applied"]] == [
+        ("2_row.sql", 0), ("3_rows.sql", 1), ("4_row.sql", 0),
+    ]  # fmt: skip
+    assert deltas.rows("SELECT name FROM item WHERE id <= 4") == [("abc",), ("c",), ("a",), ("a",)]
