@@ -30,6 +30,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection, query, quote_identifier
 
 LOCK_WAIT, DUPLICATE, NO_TABLE, DEADLOCK = 1205, 1062, 1146, 1213
+CONFLICT = 3101  # group replication: another member committed the same row first
 LONGEST_NAME = 64  # characters of a name that GET_LOCK takes
 WORK = ".work"  # ends the name of the lock that goes along when the work goes on over another connection
 MOVE = 30  # seconds to wait until the server has noticed that the last working connection was closed
@@ -313,7 +314,7 @@ class RowLock:
         try:
             return _change(watch, sql, values) == 1
         except Exception as error:
-            if _number(error) not in (DUPLICATE, DEADLOCK, LOCK_WAIT) and watch.open:
+            if _number(error) not in (DUPLICATE, DEADLOCK, LOCK_WAIT, CONFLICT) and watch.open:
                 raise
             return False
 

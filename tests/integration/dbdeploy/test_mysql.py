@@ -9,15 +9,21 @@ import contextlib
 import os
 import secrets
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.lock import RowLock
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
-from tests.support.deltas import TABLE, Folder, answer, names
+from tests.support.deltas import TABLE, Folder, answer, connect, names
 from tests.support.servers.base import wait_until
 from tests.support.servers.mysql import Group, MySQL
+
+RACES = 50
 
 
 @pytest.fixture(params=["mysql", "mysql_group"])
@@ -155,6 +161,102 @@ def test_the_secondaries_can_be_waited_for(on_primary: Folder, mysql_group: Grou
     done = on_primary.run(replicas=[{"host": "127.0.0.1", "port": node.port} for node in others])
     assert [node.query("SELECT id FROM item", database=on_primary.database) for node in others] == [[(1,)], [(1,)]]
     assert len(done["replicas"]) == 2
+
+
+@pytest.fixture()
+def primaries(mysql_group: Group) -> Iterator[list[MySQL]]:
+    """The members of the group, which all take writes."""
+    with mysql_group.multi_primary() as nodes:
+        yield nodes
+
+
+@pytest.fixture()
+def on_primaries(tmp_path: Path, primaries: list[MySQL]) -> Iterator[Folder]:
+    with folder(tmp_path, primaries[0]) as made:
+        for node in primaries:
+            wait_until(lambda node=node: node.query("SHOW DATABASES LIKE %s", (made.database,)), "the database")  # type: ignore[misc]
+        yield made
+
+
+def test_of_two_runners_on_two_primaries_one_wins_each_race(on_primaries: Folder, primaries: list[MySQL]) -> None:
+    working = [connect(node, on_primaries.database) for node in primaries[:2]]
+    start = threading.Barrier(2)
+
+    def run(number: int) -> RowLock | None:
+        def further(**how: Any) -> Any:
+            return connect(primaries[number], on_primaries.database, autocommit=True, **how)
+
+        lock = RowLock(working[number], further, "changelog", "group_replication")
+        start.wait()
+        try:
+            lock.take(0)
+        except LampError as error:
+            assert error.code == "dbdeploy_locked"
+            return None
+        return lock
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(RACES):
+            winners = [lock for lock in pool.map(run, (0, 1)) if lock]
+            assert len(winners) == 1
+            winners[0].check()
+            winners[0].free()
+            for node in primaries[:2]:
+                wait_until(
+                    lambda node=node: (
+                        node.query("SELECT COUNT(*) FROM changelog_lock", (), on_primaries.database) == [(0,)]
+                    ),  # type: ignore[misc]
+                    "the end of the race",
+                )
+
+
+def test_two_controllers_on_two_primaries_apply_each_delta_once(on_primaries: Folder, primaries: list[MySQL]) -> None:
+    on_primaries.write(
+        _1_item=TABLE, _2_row="INSERT INTO item VALUES (1, 'a');\nDO SLEEP(1);\nINSERT INTO item VALUES (2, 'b');"
+    )
+    runners = [on_primaries.start(login_port=node.port) for node in primaries]
+    results = [answer(process) for process in runners]
+    assert sorted(len(result["applied"]) for result in results) == [0, 0, 2], results
+    assert on_primaries.rows("SELECT id FROM item") == [(1,), (2,)]
+
+
+def test_a_killed_runner_is_followed_from_another_primary(on_primaries: Folder, primaries: list[MySQL]) -> None:
+    on_primaries.write(_1_item=TABLE, _2_slow="INSERT INTO item VALUES (1, 'a');\nDO SLEEP(600);")
+    process = on_primaries.start()
+    running = (
+        f"SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE 'DO SLEEP%%' AND DB = '{on_primaries.database}'"
+    )
+    wait_until(lambda: on_primaries.rows(running), "the statement")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    place: dict[str, Any] = {"login_port": primaries[1].port}
+    refused = on_primaries.run(lock_timeout=0, **place)
+    assert refused["error_code"] == "dbdeploy_locked"
+    assert f"process {process.pid}" in refused["lock_holder"]
+    on_primaries.write(_2_slow="INSERT INTO item VALUES (1, 'a');\nDO SLEEP(0);")
+    assert names(on_primaries.run(lock_timeout=60, **place)["applied"]) == ["2_slow.sql"]
+    assert on_primaries.rows("SELECT * FROM item") == [(1, "a")]
+
+
+def test_a_delta_that_lost_against_another_primary_is_begun_again(on_primaries: Folder, primaries: list[MySQL]) -> None:
+    on_primaries.write(_1_item=TABLE, _2_row="INSERT INTO item VALUES (1, 'a');")
+    assert on_primaries.run()["changed"]
+    gate = on_primaries.server.connect()
+    gate.query(f"DO GET_LOCK('{on_primaries.database}', 0)")
+    on_primaries.write(
+        _3_more=f"UPDATE item SET name = CONCAT(name, 'c');\nDO GET_LOCK('{on_primaries.database}', 600);"
+    )
+    process = on_primaries.start()
+    waits = (
+        "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE 'DO GET_LOCK%%'"
+        f" AND DB = '{on_primaries.database}'"
+    )
+    wait_until(lambda: on_primaries.rows(waits), "the statement")
+    primaries[1].query("UPDATE item SET name = CONCAT(name, 'b')", database=on_primaries.database)
+    gate.close()
+    (delta,) = answer(process)["applied"]
+    assert delta["retries"] == 1
+    assert on_primaries.rows("SELECT name FROM item") == [("abc",)]
 
 
 @pytest.mark.parametrize("server", ["mysql"], indirect=True)

@@ -12,6 +12,8 @@ import fcntl
 import shutil
 import subprocess
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Self
@@ -153,6 +155,16 @@ class Group:
         for node in self.nodes:
             if node.process:
                 wait_until(partial(node.sees, size), "the group replication")
+
+    @contextmanager
+    def multi_primary(self) -> Iterator[list[MySQL]]:
+        """All members take writes, and one alone again afterwards."""
+        uuid_of_first = self.nodes[0].query("SELECT @@server_uuid")[0][0]
+        self.nodes[0].query("SELECT group_replication_switch_to_multi_primary_mode()")
+        try:
+            yield self.nodes
+        finally:
+            self.nodes[0].query("SELECT group_replication_switch_to_single_primary_mode(%s)", (uuid_of_first,))
 
     @property
     def primary(self) -> MySQL:
