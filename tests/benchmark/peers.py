@@ -84,6 +84,7 @@ class Peer:
 
     name = ""
     sizes = range(1, 1001)  # the numbers of deltas that it is measured with
+    once_from = 1001  # the number of deltas from which on it is measured once
 
     def __init__(self, folder: Path, server: MariaDB, database: str) -> None:
         self.folder = folder
@@ -199,7 +200,7 @@ class Yoyo(Peer):
     """yoyo-migrations, from PyPI."""
 
     name = "yoyo"
-    sizes = range(1, 101)
+    once_from = 1000
 
     def command(self) -> list[str]:
         return [

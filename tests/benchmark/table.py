@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 Timed = Callable[[], "float | None"]
@@ -55,7 +55,9 @@ class Table:
     remarks: list[str] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
 
-    def measure(self, what: str, contestants: Mapping[str, Timed], *, rounds: int = 5) -> dict[str, float]:
+    def measure(
+        self, what: str, contestants: Mapping[str, Timed], *, rounds: int = 5, once: Collection[str] = ()
+    ) -> dict[str, float]:
         """Time the contestants in turn, round after round; the first is the base that ratios are against.
 
         :param contestants: name to a callable; what it returns, if anything, is taken as its seconds (for what is
@@ -67,7 +69,7 @@ class Table:
             order = list(contestants)
             if turn % 2:
                 order.reverse()
-            for name in order:
+            for name in (each for each in order if not turn or each not in once):
                 begin = time.perf_counter()
                 inner = contestants[name]()
                 times[name].append(time.perf_counter() - begin if inner is None else inner)
