@@ -53,8 +53,8 @@ faults: setup ## Cut a deploy at every task boundary, and all other faults (half
 	LAMP_FAULTS=all $(PY)/pytest tests/e2e/test_faults.py
 
 .PHONY: molecule
-molecule: setup ## The molecule scenario
-	PATH="$$PWD/.venv/bin:$$PATH" molecule test
+molecule: setup ## The molecule scenarios
+	PATH="$$PWD/.venv/bin:$$PATH" molecule test --all
 
 .PHONY: bench
 bench: setup ## Benchmarks against peers, into docs/benchmarks.md and README; ROOMS="dbdeploy ..." for some
@@ -80,5 +80,5 @@ dist: setup ## Build the collection's tarball in dist/
 .PHONY: test
 test: setup ## Everything: checkers, molecule, all tests
 	@scripts/lint
-	@PATH="$$PWD/.venv/bin:$$PATH" molecule test
+	@PATH="$$PWD/.venv/bin:$$PATH" molecule test --all
 	$(PY)/pytest $(PARALLEL) tests/e2e tests/integration tests/unit

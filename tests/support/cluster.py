@@ -48,6 +48,7 @@ class Cluster:
         self.inventory = folder / "inventory.yml"
         self.collections = COLLECTIONS
         self.variables: dict[str, Any] = {}
+        self.addresses: dict[str, str] = {}
 
     def bed(self, *arguments: str) -> str:
         """What a command of the bed prints. :raises AssertionError: with what it said when it fails"""
@@ -61,13 +62,20 @@ class Cluster:
     def up(self, *options: str) -> None:
         """Boot the hosts and write the inventory: all that a playbook needs when run by hand."""
         self.bed("up", *options)
-        inventory = yaml.safe_load(Path(self.bed("inventory")).read_text())
-        self.variables = inventory["all"]["vars"]
+        inventory = self.attach()
         web = inventory["all"]["children"]["web"]
         web["vars"] = {**yaml.safe_load(VARIABLES.read_text()), "deploy_source": str(DEMO_APP / "v3")}
         self.folder.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(self.inventory, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
             stream.write("---\n" + yaml.safe_dump(inventory, sort_keys=False))
+
+    def attach(self) -> dict[str, Any]:
+        """Make use of a bed that is up; its own inventory."""
+        inventory: dict[str, Any] = yaml.safe_load(Path(self.bed("inventory")).read_text())
+        self.variables = inventory["all"]["vars"]
+        groups = inventory["all"]["children"].values()
+        self.addresses = {name: host["ansible_host"] for group in groups for name, host in group["hosts"].items()}
+        return inventory
 
     @property
     def url(self) -> str:

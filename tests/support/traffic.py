@@ -178,17 +178,38 @@ class CountingUser(User):
         self.hosts.add(answer["host"])
 
 
-def report(counters: list[CountingUser]) -> dict[str, int]:
-    """What happened to the requests of all.
+class Counters(Crowd):
+    """Counting users, each of whom asks without a pause."""
 
-    A count is lost when a later answer is not higher. One is counted twice when a dying host had counted it already
-    before the load balancer sent the request to another one.
-    """
-    steps = [after - before for one in counters for before, after in zip(one.counts, one.counts[1:])]
-    return {
-        "answered": sum(len(one.counts) for one in counters),
-        "not answered": sum(len(one.failures) for one in counters),
-        "lost": sum(1 - step for step in steps if step < 1),
-        "counted twice": sum(step - 1 for step in steps if step > 1),
-        "split": sum(len(one.jar) != 1 or one.counts[:1] != [1] for one in counters),
-    }
+    def __init__(self, url: str, number: int) -> None:
+        super().__init__(number)
+        self.users = [CountingUser(url) for _ in range(number)]
+
+    def _visit(self, index: int) -> None:
+        while not self.stopping.is_set():
+            self.users[index].ask()
+
+    def progress(self, answers: int = 2, host: str = "") -> None:
+        """Return when each of them had so many more answers, and one of those came from ``host``."""
+        wanted = [len(user.counts) + answers for user in self.users]
+        for user in self.users:
+            user.hosts.clear()
+        wait_until(
+            lambda: all(len(user.counts) >= count for user, count in zip(self.users, wanted, strict=True)), "requests"
+        )
+        wait_until(lambda: not host or any(host in user.hosts for user in self.users), f"an answer of {host}")
+
+    def report(self) -> dict[str, int]:
+        """What happened to the requests of all.
+
+        A count is lost when a later answer is not higher. One is counted twice when a dying host had counted it already
+        before the load balancer sent the request to another one.
+        """
+        steps = [after - before for one in self.users for before, after in zip(one.counts, one.counts[1:])]
+        return {
+            "answered": sum(len(one.counts) for one in self.users),
+            "not answered": sum(len(one.failures) for one in self.users),
+            "lost": sum(1 - step for step in steps if step < 1),
+            "counted twice": sum(step - 1 for step in steps if step > 1),
+            "split": sum(len(one.jar) != 1 or one.counts[:1] != [1] for one in self.users),
+        }

@@ -6,21 +6,17 @@
 from __future__ import annotations
 
 import secrets
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.servers.base import wait_until
 from tests.support.servers.galera import Galera
 from tests.support.servers.haproxy import HAProxy
 from tests.support.servers.php import PhpServer
 from tests.support.servers.session_store import ENTRY, create_tables, mysql_settings, write_settings
-from tests.support.traffic import CountingUser, report
+from tests.support.traffic import Counters
 
 CLIENTS, REQUESTS = 20, 50
 PAGE = """<?php
@@ -87,63 +83,28 @@ def web(request: pytest.FixtureRequest, galera: Galera, tmp_path: Path) -> Itera
     galera.nodes[0].query(f"DROP DATABASE {name}")
 
 
-def all_at_once(counters: list[CountingUser], work: Callable[[CountingUser], None]) -> None:
-    with ThreadPoolExecutor(len(counters)) as pool:
-        list(pool.map(work, counters))
-
-
 def test_a_thousand_requests_of_twenty_clients_lose_no_count(web: Web) -> None:
-    counters = [CountingUser(web.url) for _ in range(CLIENTS)]
-
-    def visit(counter: CountingUser) -> None:
-        for _request in range(REQUESTS):
-            counter.ask()
-
-    all_at_once(counters, visit)
-    for counter in counters:
-        assert counter.failures == []
-        assert counter.counts == list(range(1, REQUESTS + 1))
-        assert counter.hosts == {"web1", "web2", "web3"}
-        assert len(counter.jar) == 1
+    with Counters(web.url, CLIENTS) as crowd:
+        crowd.progress(REQUESTS)
+    for user in crowd.users:
+        assert user.failures == []
+        assert user.counts == list(range(1, len(user.counts) + 1))
+        assert user.hosts == {"web1", "web2", "web3"}
+        assert len(user.jar) == 1
     assert web.errors == ""
 
 
-def test_a_web_server_and_a_database_node_die_and_come_back(
-    web: Web, galera: Galera, record_property: Callable[[str, Any], None]
-) -> None:
-    counters = [CountingUser(web.url) for _ in range(CLIENTS)]
-    finished = threading.Event()
-
-    def visit(counter: CountingUser) -> None:
-        while not finished.is_set():
-            counter.ask()
-
-    def progress(host: str = "") -> None:
-        """Return when each client had two more answers, and one of them came from ``host``."""
-        wanted = [len(counter.counts) + 2 for counter in counters]
-        for counter in counters:
-            counter.hosts.clear()
-        wait_until(
-            lambda: all(len(one.counts) >= count for one, count in zip(counters, wanted, strict=True)), "requests"
-        )
-        wait_until(lambda: not host or any(host in one.hosts for one in counters), f"an answer of {host}")
-
-    traffic = threading.Thread(target=all_at_once, args=(counters, visit))
-    traffic.start()
-    try:
-        progress()
+def test_a_web_server_and_a_database_node_die_and_come_back(web: Web, galera: Galera) -> None:
+    with Counters(web.url, CLIENTS) as crowd:
+        crowd.progress()
         web.hosts[2].kill()
         galera.nodes[0].kill()
-        progress()
+        crowd.progress()
         galera.rejoin(galera.nodes[0])
         web.hosts[2].start()
-        progress("web3")
-    finally:
-        finished.set()
-        traffic.join()
-    seen = report(counters)
+        crowd.progress(host="web3")
+    seen = crowd.report()
     print(f"with a web server and a database node taken away: {seen}")
-    record_property("report", seen)
-    assert [failure for counter in counters for failure in counter.failures] == []
+    assert [failure for user in crowd.users for failure in user.failures] == []
     assert (seen["lost"], seen["split"]) == (0, 0), seen
     assert web.errors == ""
