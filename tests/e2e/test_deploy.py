@@ -228,7 +228,7 @@ def test_the_lock_names_its_holder(cluster: Cluster) -> None:
 
 def test_no_secret_is_shown_or_left_readable(cluster: Cluster) -> None:
     password = cluster.variables["shop_db_password"]
-    output = deployed(cluster, "-vvv", source="v3")
+    output = deployed(cluster, "-vvv", "-e", "ansible_inject_invocation=true", source="v3")
     assert password not in output
     assert "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in output
     readable = cluster.ssh(
