@@ -109,9 +109,9 @@ def happened(report: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def shop(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """The site with a release called p0."""
+    """The site with a release called p0, whose delta is above all that other tests applied."""
     made = Shop(cluster, tmp_path_factory.mktemp("plan"))
-    made.run("lamp.cluster.deploy", "-e", f"deploy_source={made.made('p0')}")
+    made.run("lamp.cluster.deploy", "-e", f"deploy_source={made.made('p0', delta=True)}")
     return made
 
 
