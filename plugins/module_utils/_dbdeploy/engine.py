@@ -69,6 +69,13 @@ class Engine:
                 f"Delta {half[0]} was cut off in its undo part; the database is between two versions.",
                 "Finish the undo first (state=undone).",
             )
+        done = sorted(number for number, progress in self.unfinished.items() if progress.direction == "do")
+        if self.settings.state == "undone" and done and done[-1] > (self.settings.to or 0):
+            raise LampError(
+                "dbdeploy_half_way",
+                f"Delta {done[-1]} is applied half way, and its undo part undoes a whole one.",
+                "Finish it first (state=applied), or mend the database by hand.",
+            )
         begun = sorted(self.foreign - set(self.unfinished))
         if begun and self.settings.on_unknown == "fail":
             raise LampError(

@@ -124,6 +124,18 @@ def test_undo_goes_back_and_is_planned_like_it_runs(deltas: Folder) -> None:
     assert len(deltas.here()["applied"]) == 2
 
 
+def test_what_is_half_applied_is_not_told_as_undone(deltas: Folder) -> None:
+    deltas.write(_1_item=TABLE + "-- @UNDO\nDROP TABLE item;\n")
+    added = "ALTER TABLE item ADD a INT;\n"
+    deltas.write(_2_half=f"{added}{added}-- @UNDO\nALTER TABLE item DROP a;\n")
+    assert deltas.here()["error_code"] == "dbdeploy_statement_failed"
+    for to, check in ((0, False), (1, False), (1, True)):
+        refused = deltas.here(state="undone", to=to, check=check)
+        assert (refused["error_code"], "Delta 2 " in refused["msg"]) == ("dbdeploy_half_way", True), refused
+    assert deltas.applied() == [1]
+    assert not deltas.here(state="undone", to=2)["changed"]
+
+
 def test_what_cannot_be_undone_is_refused_before_anything_is(deltas: Folder) -> None:
     deltas.write(_1_item=TABLE, _2_row="INSERT INTO item VALUES (1,'a');\n--//@UNDO\nDELETE FROM item;")
     deltas.here()
