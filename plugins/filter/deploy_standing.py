@@ -37,7 +37,7 @@ options:
 
 EXAMPLES = r"""
 - name: Look at the host
-  lamp.cluster.deploy_status:
+  lamp.cluster.deploy_info:
     name: shop
     path: /var/www/shop
     site: shop

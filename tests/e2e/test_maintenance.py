@@ -125,7 +125,7 @@ class TestBlocked:
         listing = shop.ssh(
             WEB1, "su -s /bin/sh www-data -c 'ls /var/lib/lamp.cluster/maintenance/shop/bypass' 2>&1 || true"
         )
-        assert TOKEN not in listing
+        assert "Permission denied" in listing
         maintenance(shop, "disabled")
         maintenance(shop, "enabled")
         assert curl("-H", f"X-Lamp-Bypass: {TOKEN}", PAGE)[0] == 503
