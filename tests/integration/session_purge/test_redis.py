@@ -173,7 +173,7 @@ def test_a_cluster_is_found_by_one_node_and_purged_on_all() -> None:
         assert {name.decode() for name in client.keys("*", target_nodes="primaries")} == {f"{PHP}a", "cache"}
         fill(client, sessions[1])
         assert purge("redis", **options, id_pattern="[0-9]+")["purged"] == 1
-        rights = ["+scan", "+unlink", "+type", "+@scripting", "+time", "+cluster|slots", "+command", "+readonly"]
+        rights = ["+scan", "+unlink", "+type", "+@scripting", "+time", "+cluster|slots", "+command"]
         for node in cluster.nodes:
             node.client.execute_command("ACL", "SETUSER", "shop", "on", ">shop-secret", "~PHPREDIS_CLUSTER*", *rights)
         fill(client, sessions[2], f"{sessions[2]}_LOCK")
