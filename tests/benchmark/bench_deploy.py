@@ -126,6 +126,10 @@ def bench(table: Table) -> None:
     table.remarks.append(
         "The floor is the client's time for the SQL plus 4 x ping on the same hosts, in the same round."
     )
+    table.remarks.append(
+        "A module call costs at least one ping. A deploy with nothing to do makes five (lock, stage, look, plan the"
+        " deltas, unlock), one of code alone eight. Each is a step that the same command takes up again after a kill."
+    )
     for hosts, measure in ((3, small), (9, window)):
         with tempfile.TemporaryDirectory() as folder:
             cluster = Cluster("bench", Path(folder) / "inventory")
