@@ -195,7 +195,7 @@ def test_a_failure_outside_of_the_window_is_told_as_one(shop: Cluster, folder: P
         ("before_record", "is live and the site is open", "failed, site open", "r12"),
     ):
         hooks = ("-e", json.dumps({"deploy_hooks": {moment: str(breaks), "on_failure": str(tells)}}))
-        failed(shop.deploy(made, *hooks), said)
+        failed(shop.deploy(made, *hooks), said, f"result      {result} · ")
         event = json.loads(heard.read_text())
         assert (event["moment"], event["result"]) == ("on_failure", result)
         assert event["failure"] == "web1: non-zero return code: the till is shut."
