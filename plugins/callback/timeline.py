@@ -90,6 +90,15 @@ def guarded(method: T) -> T:
     return t.cast(T, guard)
 
 
+def failed_item(result: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any] | None:
+    """The first item of a loop that failed: it says why, the loop itself only that one did."""
+    items = result.get("results")
+    failed = (
+        [item for item in items if isinstance(item, dict) and item.get("failed")] if isinstance(items, list) else []
+    )
+    return failed[0] if failed else None
+
+
 class CallbackModule(DefaultCallback):
     """The plugin: what Ansible calls while a playbook runs."""
 
@@ -173,7 +182,8 @@ class CallbackModule(DefaultCallback):
         if not self._terse(result):
             super().v2_runner_on_failed(result, ignore_errors=ignore_errors)
             return
-        self._show_failure(result, "failed")
+        if not result.task.loop or failed_item(result.result) is None:  # of a loop each item that failed was shown
+            self._show_failure(result, "failed")
         if ignore_errors:
             self._display.display("    ...ignoring", color=C.COLOR_SKIP)
 
@@ -248,7 +258,7 @@ class CallbackModule(DefaultCallback):
             host,
             host if "{{" in str(task.delegate_to or "{{") else str(task.delegate_to),  # by a loop: to several
             state,
-            result=result.result,
+            result=failed_item(result.result) or result.result,
             wanted_state=wanted if wanted in ("enabled", "disabled") else "",
         )
         self._show_live(task)

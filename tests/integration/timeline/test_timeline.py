@@ -81,6 +81,26 @@ def test_a_failure_is_told_in_full_and_escaped_in_the_page(command: list[str], t
     assert "<b>it" not in page
 
 
+def test_of_a_loop_the_item_that_failed_is_told_and_the_loop_is_not(command: list[str], tmp_path: Path) -> None:
+    playbook = tmp_path / "loop.yml"
+    tasks = [
+        {
+            "name": "switch | Ask the load balancers",
+            "ansible.builtin.fail": {"msg": "{{ item }} does not answer."},
+            "delegate_to": "{{ item }}",
+            "loop": ["web2", "web3"],
+        }
+    ]
+    playbook.write_text(json.dumps([{"hosts": "web1", "gather_facts": False, "tasks": tasks}]))
+    code, output = run([*command[:-1], str(playbook)])
+    assert code == 2
+    assert "(item: web2)\n    web2 does not answer." in output
+    assert "One or more items failed" not in output
+    assert "web1 -> {{ item }}" not in output
+    document = json.loads((tmp_path / "reports" / "deploy.json").read_text())
+    assert [failure["message"] for failure in document["failures"]] == ["web2 does not answer."]
+
+
 def test_verbose_shows_what_ansible_shows(command: list[str]) -> None:
     _code, output = run(command, "-v")
     assert "TASK [stage | Stage the release" in output
