@@ -26,7 +26,8 @@ section{padding:1rem;margin:0 0 1rem}.figures{display:grid;grid-template-columns
 .ticks{height:1.4rem;font-size:.8rem;color:var(--soft)}.ticks span{position:absolute;transform:translateX(-50%);white-space:nowrap}
 .ticks span:first-child{transform:none}.ticks span:last-child{transform:translateX(-100%)}
 .bar{position:absolute;top:.35rem;bottom:.35rem;min-width:3px;border-radius:.2rem;background:#64748b;color:#fff;font-size:.78rem;
-font-weight:600;overflow:hidden;container-type:inline-size}.bar span{padding:0 .35rem;line-height:1.55rem;white-space:nowrap}
+font-weight:600;overflow:hidden;container-type:inline-size}
+.bar span{display:block;overflow:hidden;text-overflow:ellipsis;padding:0 .35rem;line-height:1.55rem;white-space:nowrap}
 @container (max-width:3.4rem){.bar span{display:none}}
 .p-lock,.p-artifact,.p-stage,.p-plan{background:#2563a8}.p-block,.p-unblock{background:#96590a}.p-deltas{background:#7a3fb0}
 .p-switch,.p-smoke{background:#1d7044}.p-purge{background:#a8326e}.p-recover{background:#0f6d78}.bar.bad{background:#b3261e}
