@@ -16,8 +16,8 @@ from tests.support.servers.mariadb import MariaDB
 MOST = max(SIZES)
 PEAKS = (10, MOST, 5 * MOST)
 REMARK = (
-    "*fsync neutralised* is `innodb_flush_log_at_trx_commit=0`. yoyo is measured once at 1000 deltas: its time grows"
-    " with the square of their number."
+    "*fsync neutralised* is that the server is told not to wait for the disk (innodb_flush_log_at_trx_commit). yoyo is"
+    " measured once at 1000 deltas: its time grows with the square of their number."
 )
 HEADLINES = (Headline(f"{MOST} deltas, nothing to do", f"nothing to do at {MOST} deltas", "engine", OTHERS),)
 
