@@ -38,14 +38,16 @@ class DeployLock:
             raise self._failure(error) from error
 
     def holder(self) -> Holder | None:
-        """Who holds it; a file that a crash left empty counts as nobody's."""
+        """Who holds it; ``{}`` where there is a lock, but it names nobody."""
         try:
             found = json.loads(self.path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+        except FileNotFoundError:
             return None
+        except ValueError:
+            return {}
         except OSError as error:
             raise self._failure(error) from error
-        return found if isinstance(found, dict) else None
+        return found if isinstance(found, dict) else {}
 
     def _failure(self, error: OSError) -> LampError:
         return LampError(
@@ -88,6 +90,8 @@ def is_dead(holder: Holder, asker: Holder) -> bool:
 
 def words(holder: Holder) -> str:
     """The holder in words."""
+    if not holder:
+        return "somebody unknown"
     return (
         f"{holder.get('user')} on {holder.get('controller')} (process {holder.get('pid')}) since {holder.get('since')}"
     )

@@ -66,7 +66,9 @@ stale_taken:
   type: str
   sample: ""
 error_code:
-  description: V(deploy_lock_held), V(deploy_lock_bad_name), V(deploy_lock_no_controller) or V(deploy_lock_io).
+  description: >-
+    V(deploy_lock_held), V(deploy_lock_damaged), V(deploy_lock_bad_name), V(deploy_lock_no_controller)
+    or V(deploy_lock_io).
   returned: on failure
   type: str
 """
@@ -80,10 +82,19 @@ from ansible_collections.lamp.cluster.plugins.module_utils._module import Argume
 
 
 def decide(lock: DeployLock, wanted: str, asker: Holder, force: bool) -> tuple[bool, str]:
-    """Whether something is to change, and whose lock is taken over. :raises LampError: ``deploy_lock_held``"""
+    """Whether something is to change, and whose lock is taken over.
+
+    :raises LampError: ``deploy_lock_held``, ``deploy_lock_damaged``
+    """
     holder = lock.holder()
     if holder is None or same(holder, asker):
         return (wanted == "held") == (holder is None), ""
+    if not holder and not force:
+        raise LampError(
+            "deploy_lock_damaged",
+            f"The lock {lock.path} is there, but does not name its holder.",
+            "If you are sure that no deploy runs, run again with -e deploy_force_lock=true.",
+        )
     if not force and not is_dead(holder, asker):
         raise LampError(
             "deploy_lock_held",
