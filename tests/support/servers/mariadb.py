@@ -30,7 +30,8 @@ class MariaDB(SqlServer):
         subprocess.run(
             [
                 "mariadb-install-db", "--no-defaults", "--user=mysql", f"--datadir={self.folder / 'data'}",
-                "--skip-test-db", "--auth-root-authentication-method=normal", "--innodb-log-file-size=8M",
+                f"--tmpdir={self.temporary}", "--skip-test-db",
+                "--auth-root-authentication-method=normal", "--innodb-log-file-size=8M",
             ],
             check=True,
             capture_output=True,
@@ -40,7 +41,7 @@ class MariaDB(SqlServer):
         durability = [] if self.durable else ["--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0"]
         return [
             "mariadbd", "--no-defaults", "--user=mysql", f"--datadir={self.folder / 'data'}",
-            f"--socket={self.socket}", f"--port={self.port}", "--bind-address=127.0.0.1",
+            f"--tmpdir={self.temporary}", f"--socket={self.socket}", f"--port={self.port}", "--bind-address=127.0.0.1",
             f"--pid-file={self.folder / 'data' / 'mariadbd.pid'}",
             f"--init-file={self.folder / 'init.sql'}", "--skip-name-resolve",
             "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=8M", "--performance-schema=off",

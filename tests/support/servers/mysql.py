@@ -91,6 +91,7 @@ class MySQL(SqlServer):
     def _mysqld(self, data: Path) -> list[str]:
         return [
             *program("sbin/mysqld"), "--no-defaults", "--user=mysql", f"--basedir={root()}", f"--datadir={data}",
+            f"--tmpdir={self.temporary}",
             f"--lc-messages-dir={root() / 'share' / 'mysql'}", f"--plugin-dir={root() / 'lib' / 'mysql' / 'plugin'}",
         ]  # fmt: skip
 

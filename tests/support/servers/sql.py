@@ -20,6 +20,10 @@ class SqlServer(Server):
     def __init__(self) -> None:
         super().__init__()
         self.password = secrets.token_urlsafe(12)
+        # Not /tmp: a server that starts removes the temporary tables of all others from there.
+        self.temporary = self.folder / "tmp"
+        self.temporary.mkdir()
+        self.temporary.chmod(0o1777)
 
     @property
     def socket(self) -> str:
