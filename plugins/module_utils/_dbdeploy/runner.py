@@ -251,7 +251,7 @@ class Runner:
             where = _where(course, step.index) if step.index is not None else f"the records of {course.delta.name}"
             raise LampError(
                 "dbdeploy_connection_lost",
-                f"{where}: the connection to the server was lost: {error}. Statement: {step.sql[:SHOWN]}",
+                f"{where}: the connection to the server was lost: {error}. Statement: {_shown(step.sql)}",
                 "Run the same command again: it resumes, or says what cannot be known.",
             ) from error
         self.session.roll_back()
@@ -284,7 +284,7 @@ class Runner:
         return LampError(
             "dbdeploy_statement_failed",
             f"{_where(course, index)} failed: {text_of(error)} (error {number}).{hint}"
-            f" Statement: {course.statements[index].text[:SHOWN]}",
+            f" Statement: {_shown(course.statements[index].text)}",
             "Mend the delta from that statement on and run the same command again: it resumes there.",
             failed_delta={"number": delta.number, "name": delta.name, "statement": index + 1, "error": number},
         )
@@ -295,12 +295,17 @@ def _where(course: Course, index: int) -> str:
     return f"{course.delta.name}, line {statement.line} (statement {index + 1})"
 
 
+def _shown(text: str) -> str:
+    """A statement in a message, with an end that is seen."""
+    return f"{text[:SHOWN]} ..." if len(text) > SHOWN else f"{text};"
+
+
 def _unknown(course: Course, index: int, why: str, text: str) -> LampError:
     """Nobody can tell from here what a statement did."""
     delta = course.delta
     return LampError(
         "dbdeploy_unknown_outcome",
-        f"{delta.name}, statement {index + 1}: {why}. Statement: {text[:SHOWN]}",
+        f"{delta.name}, statement {index + 1}: {why}. Statement: {_shown(text)}",
         "Look at the database. Run again with on_unknown=skip if it did all it should; mend what it left behind, and"
         " run again with on_unknown=retry, if not.",
         unknown=[{"number": delta.number, "name": delta.name, "statement": index + 1}],
