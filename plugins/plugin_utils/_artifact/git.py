@@ -21,7 +21,8 @@ COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
 ABBREVIATED = re.compile(r"[0-9a-f]{7,64}\Z")
 WANTED = "refs/lamp/wanted"
 SUBMODULE = "160000"
-SILENCE_SECONDS = 60  # of a server, after which it is given up; ssh has settings of its own for that
+SILENCE_SECONDS = 60  # of a server, after which it is given up
+ALIVE = 4  # questions to a silent server in that time
 NOT_THERE = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such remote ref")
 # A repository's files are to be what was committed, whatever filters the user of the controller has set up.
 NO_CONFIGURATION = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_ATTR_NOSYSTEM": "1"}
@@ -96,7 +97,19 @@ class Repository:
     def _fetch(self, *arguments: str) -> None:
         options = [argument for argument in arguments if argument.startswith("--")]
         refs = [argument for argument in arguments if not argument.startswith("--")]
-        self._git("fetch", "--quiet", "--force", "--no-tags", *options, "--", self.url, *refs)
+        self._git(*self._ssh(), "fetch", "--quiet", "--force", "--no-tags", *options, "--", self.url, *refs)
+
+    def _ssh(self) -> list[str]:
+        """An ssh that neither asks nor waits for ever, unless the user has a command for it."""
+        if "GIT_SSH" in os.environ or self._git("config", "--default", "", "--get", "core.sshCommand").strip():
+            return []
+        options = {
+            "BatchMode": "yes",
+            "ConnectTimeout": SILENCE_SECONDS,
+            "ServerAliveInterval": max(1, SILENCE_SECONDS // ALIVE),
+            "ServerAliveCountMax": ALIVE,
+        }
+        return ["-c", "core.sshCommand=ssh " + " ".join(f"-o{name}={value}" for name, value in options.items())]
 
     def _git(self, *arguments: str, clean: bool = False) -> str:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_DIR")}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import ssl
 import subprocess
 import tarfile
@@ -250,6 +251,21 @@ def test_a_git_server_that_falls_silent_is_given_up(
         over.set()
         server.shutdown()
     assert (error.code, "too slow" in error.message) == ("artifact_git_failed", True), error.message
+
+
+def test_so_is_one_that_is_silent_over_ssh(cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git, "SILENCE_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and says nothing
+        error = refusal(f"git+ssh://git@127.0.0.1:{server.getsockname()[1]}/x.git", cache)
+    assert (error.code, "timed out" in error.message) == ("artifact_git_failed", True), error.message
+
+
+def test_the_users_own_ssh_command_is_used(tmp_path: Path, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    configuration = tmp_path / "gitconfig"
+    configuration.write_text("[core]\n  sshCommand = echo it was mine >&2; false\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(configuration))
+    error = refusal("git+ssh://git@127.0.0.1:1/x.git", cache)
+    assert (error.code, "it was mine" in error.message) == ("artifact_git_failed", True), error.message
 
 
 @pytest.fixture()
