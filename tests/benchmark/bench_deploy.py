@@ -124,7 +124,8 @@ class Bench:
 def bench(table: Table) -> None:
     """Boot a cluster, measure, take it down: a small one and a large one."""
     table.remarks.append(
-        "The floor is the client's time for the SQL plus 4 x ping on the same hosts, in the same round."
+        "The floor is the client's time for the SQL plus 4 x ping on the same hosts, in the same round. The visitors"
+        " cost the machine less while they get the maintenance page than beside the floor."
     )
     table.remarks.append(
         "A module call costs at least one ping. A deploy with nothing to do makes five (lock, stage, look, plan the"
