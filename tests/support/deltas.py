@@ -9,12 +9,16 @@ import json
 import multiprocessing
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.lock import RowLock
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.options import ARGUMENTS
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.modules.dbdeploy import dbdeploy
@@ -149,3 +153,26 @@ def answer(process: subprocess.Popen[bytes]) -> dict[str, Any]:
 def names(deltas: list[dict[str, Any]]) -> list[str]:
     """The file names in one of the module's lists."""
     return [delta["name"] for delta in deltas]
+
+
+def races(lock_of: Callable[[int], RowLock]) -> Iterator[RowLock]:
+    """Two runners, 0 and 1, ask for the lock at once, again and again; the only winner of each race, who freed it."""
+    start = threading.Barrier(2)
+
+    def run(number: int) -> RowLock | None:
+        lock = lock_of(number)
+        start.wait()
+        try:
+            lock.take(0)
+        except LampError as error:
+            assert error.code == "dbdeploy_locked"
+            return None
+        return lock
+
+    with ThreadPoolExecutor(2) as pool:
+        while True:
+            winners = [lock for lock in pool.map(run, (0, 1)) if lock]
+            assert len(winners) == 1
+            winners[0].check()
+            winners[0].free()
+            yield winners[0]

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import signal
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +20,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.lock import
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._mysql import query
 
-from tests.support.deltas import TABLE, Folder, answer, connect, names
+from tests.support.deltas import TABLE, Folder, answer, connect, names, races
 from tests.support.servers.base import wait_until
 from tests.support.servers.galera import Galera, GaleraNode
 
@@ -73,26 +73,8 @@ def silence(lock: RowLock) -> None:
 def test_of_two_runners_on_two_nodes_one_wins_each_of_200_races(galera: Galera, shared: str) -> None:
     nodes = galera.nodes[:2]
     working = [connect(node, shared) for node in nodes]
-    start = threading.Barrier(2)
-
-    def run(number: int) -> RowLock | None:
-        lock = lock_of(working[number], nodes[number], shared)
-        start.wait()
-        try:
-            lock.take(0)
-        except LampError as error:
-            assert error.code == "dbdeploy_locked"
-            return None
-        return lock
-
-    wins = 0
-    with ThreadPoolExecutor(2) as pool:
-        for _ in range(RACES):
-            winners = [lock for lock in pool.map(run, (0, 1)) if lock]
-            assert len(winners) == 1
-            winners[0].check()
-            winners[0].free()
-            wins += 1
+    winners = races(lambda number: lock_of(working[number], nodes[number], shared))
+    wins = sum(1 for _winner in itertools.islice(winners, RACES))
     assert wins == RACES
     assert nodes[1].query("SELECT COUNT(*) FROM changelog_lock", database=shared) == [(0,)]
 

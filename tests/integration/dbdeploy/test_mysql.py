@@ -6,20 +6,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import signal
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.lock import RowLock
-from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
-from tests.support.deltas import TABLE, Folder, answer, connect, names
+from tests.support.deltas import TABLE, Folder, answer, connect, names, races
 from tests.support.servers.base import wait_until
 from tests.support.servers.mysql import Group, MySQL
 
@@ -180,34 +178,21 @@ def on_primaries(tmp_path: Path, primaries: list[MySQL]) -> Iterator[Folder]:
 
 def test_of_two_runners_on_two_primaries_one_wins_each_race(on_primaries: Folder, primaries: list[MySQL]) -> None:
     working = [connect(node, on_primaries.database) for node in primaries[:2]]
-    start = threading.Barrier(2)
 
-    def run(number: int) -> RowLock | None:
+    def lock_of(number: int) -> RowLock:
         def further(**how: Any) -> Any:
             return connect(primaries[number], on_primaries.database, autocommit=True, **how)
 
-        lock = RowLock(working[number], further, "changelog", "group_replication")
-        start.wait()
-        try:
-            lock.take(0)
-        except LampError as error:
-            assert error.code == "dbdeploy_locked"
-            return None
-        return lock
+        return RowLock(working[number], further, "changelog", "group_replication")
 
-    with ThreadPoolExecutor(2) as pool:
-        for _ in range(RACES):
-            winners = [lock for lock in pool.map(run, (0, 1)) if lock]
-            assert len(winners) == 1
-            winners[0].check()
-            winners[0].free()
-            for node in primaries[:2]:
-                wait_until(
-                    lambda node=node: (
-                        node.query("SELECT COUNT(*) FROM changelog_lock", (), on_primaries.database) == [(0,)]
-                    ),  # type: ignore[misc]
-                    "the end of the race",
-                )
+    for _winner in itertools.islice(races(lock_of), RACES):
+        for node in primaries[:2]:
+            wait_until(
+                lambda node=node: (
+                    node.query("SELECT COUNT(*) FROM changelog_lock", (), on_primaries.database) == [(0,)]
+                ),  # type: ignore[misc]
+                "the end of the race",
+            )
 
 
 def test_two_controllers_on_two_primaries_apply_each_delta_once(on_primaries: Folder, primaries: list[MySQL]) -> None:
