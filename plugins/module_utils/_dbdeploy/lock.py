@@ -27,10 +27,17 @@ import time
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection, query, quote_identifier
+from ansible_collections.lamp.cluster.plugins.module_utils._mysql import (
+    CONFLICT,
+    DEADLOCK,
+    LOCK_WAIT,
+    NO_TABLE,
+    Connection,
+    query,
+    quote_identifier,
+)
 
-LOCK_WAIT, DUPLICATE, NO_TABLE, DEADLOCK = 1205, 1062, 1146, 1213
-CONFLICT = 3101  # group replication: another member committed the same row first
+DUPLICATE = 1062
 LONGEST_NAME = 64  # characters of a name that GET_LOCK takes
 WORK = ".work"  # ends the name of the lock that goes along when the work goes on over another connection
 MOVE = 30  # seconds to wait until the server has noticed that the last working connection was closed

@@ -23,10 +23,14 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session imp
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import CALL, DDL, Statement
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.tables import Tables
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection, open_transactions
+from ansible_collections.lamp.cluster.plugins.module_utils._mysql import (
+    CONFLICT,
+    DEADLOCK,
+    LOCK_WAIT,
+    Connection,
+    open_transactions,
+)
 
-LOCK_WAIT, DEADLOCK = 1205, 1213
-CONFLICT = 3101  # rolled back, as another member of the group replication committed the same rows first
 RETRIES = {LOCK_WAIT: 1, DEADLOCK: 5, CONFLICT: 5}  # how often a transaction is begun again that left nothing behind
 NEVER_BEGAN = (1044, 1054, 1064, 1136, 1142, 1143, 1146, 1305, 1364)  # errors of names, grants and grammar
 TOGETHER = 32  # deltas that travel in one packet, at most

@@ -11,7 +11,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Tally, layouts
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import Selection
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql import DEADLOCK, TRIES, Table
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql import TRIES, Table
 
 COUNTED = 10000  # sessions, where counting must take a constant time
 MOMENTS = {"datetime", "timestamp"}
@@ -98,7 +98,7 @@ class Mysql:
             try:
                 return {"epoch": self._raise_epoch(self.epochs, carried, check)}
             except LampError as error:
-                if error.details.get("server_error") != DEADLOCK:
+                if error.details.get("server_error") != _mysql.DEADLOCK:
                     raise
                 self.epochs.query("ROLLBACK")  # all of it is tried again, as a deadlock took all of it back
         return {"epoch": self._raise_epoch(self.epochs, carried, check)}

@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
-LOCK_WAIT, DEADLOCK, NO_SUCH_TABLE, REFERENCED, DENIED, NO_DROP = 1205, 1213, 1146, 1701, 1142, 1227
+REFERENCED, DENIED, NO_DROP = 1701, 1142, 1227
 CHUNK = 5000  # rows that one DELETE removes: short transactions, also for replicas and Galera
 TRIES = 5  # of a statement that met a deadlock, or another node's write
 LONGEST = 64  # characters of a table's name
@@ -46,7 +46,7 @@ class Table:
             try:
                 return self._run(sql)[0]
             except LampError as error:
-                if error.details.get("server_error") != DEADLOCK:
+                if error.details.get("server_error") != _mysql.DEADLOCK:
                     raise
         return self._run(sql)[0]
 
@@ -61,13 +61,13 @@ class Table:
     def _failure(self, error: Exception) -> LampError:
         number = error.args[0] if error.args else 0
         text = error.args[1] if len(error.args) > 1 else str(error)
-        if number == NO_SUCH_TABLE:
+        if number == _mysql.NO_TABLE:
             return LampError(
                 "session_purge_no_table",
                 f"A table is missing: {text}.",
                 "Check table, layout and login_db; epoch_table and layout if it is the table of the epochs.",
             )
-        if number == LOCK_WAIT:
+        if number == _mysql.LOCK_WAIT:
             return LampError(
                 "session_purge_locked",
                 f"The table {self.name} is held by others: {_mysql.open_transactions(self.connection)}.",
@@ -123,7 +123,7 @@ class Table:
             self._run(f"TRUNCATE TABLE {self.quoted}")
         except LampError as error:
             number = error.details.get("server_error")
-            if number in (REFERENCED, DENIED, NO_DROP) or (number == LOCK_WAIT and not deny_lock):
+            if number in (REFERENCED, DENIED, NO_DROP) or (number == _mysql.LOCK_WAIT and not deny_lock):
                 return False
             raise
         return True
@@ -180,7 +180,7 @@ class Table:
                     self._run(f"RENAME TABLE {self.quoted} TO {old}, {fresh} TO {self.quoted}")
                     break
                 except LampError as error:
-                    if error.details.get("server_error") != LOCK_WAIT or time.monotonic() > deadline:
+                    if error.details.get("server_error") != _mysql.LOCK_WAIT or time.monotonic() > deadline:
                         raise
         except LampError:
             self._run(f"DROP TABLE {fresh}")
