@@ -19,6 +19,7 @@ from typing import Any
 
 import pymysql
 import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import Session
 from pymysql.constants import CLIENT
 
 from tests.support.deltas import Folder, Victim
@@ -31,29 +32,46 @@ SETUP = [
     "INSERT INTO gate SELECT seq, 0 FROM seq_1_to_9",
     *(f"CREATE TABLE t{number} (id INT PRIMARY KEY, n INT) ENGINE=InnoDB" for number in (1, 2, 3)),
     *(f"INSERT INTO t{number} VALUES (1, 1), (2, 2)" for number in (1, 2, 3)),
-    "CREATE TABLE log (n INT) ENGINE=MyISAM",
     "CREATE PROCEDURE two_steps() BEGIN INSERT INTO t1 VALUES (7, 7); COMMIT; UPDATE gate SET n = n + 1 WHERE id = 9;"
     " INSERT INTO t1 VALUES (8, 8); END",
 ]  # sent in one packet
-TABLES = ("gate", "t1", "t2", "t3", "log")
+LOG = "CREATE TABLE log (n INT) ENGINE=MyISAM"
+CAREFUL = ("careful", "myisam", "undo")
 
 
 def gate(number: int) -> str:
     return f"UPDATE gate SET n = n + 1 WHERE id = {number};\n"
 
 
+MIXED = (
+    "INSERT INTO t3 VALUES (3, 3);\n" + gate(1) + "ALTER TABLE t1 ADD a INT;\n" + gate(2) + "UPDATE t1 SET a = n;\n"
+    + gate(3) + "ALTER TABLE t2 ADD b INT;\nUPDATE t2 SET b = n;\n" + gate(4)
+)  # fmt: skip
 DELTAS = {
-    "dml": gate(1) + "INSERT INTO t1 VALUES (3, 3);\n" + gate(2) + "UPDATE t2 SET n = n + 1;\n" + gate(3)
-    + "DELETE FROM t3 WHERE id = 1;\n" + gate(4),
-    "ddl": "ALTER TABLE t1 ADD a INT;\nALTER TABLE t2 ADD b INT;\nALTER TABLE t3 DROP n;\n",
-    "mixed": "INSERT INTO t3 VALUES (3, 3);\n" + gate(1) + "ALTER TABLE t1 ADD a INT;\n" + gate(2)
-    + "UPDATE t1 SET a = n;\n" + gate(3) + "ALTER TABLE t2 ADD b INT;\nUPDATE t2 SET b = n;\n" + gate(4),
-    "settings": "SET @n = 5;\n" + gate(1) + "ALTER TABLE t1 ADD a INT;\n" + gate(2) + "UPDATE t1 SET a = @n;\n",
-    "myisam": "INSERT INTO t1 VALUES (3, 3);\nINSERT INTO log VALUES (1);\n" + gate(1)
-    + "INSERT INTO log VALUES (2);\n",
-    "procedure": gate(1) + "CALL two_steps();\n" + gate(2) + "INSERT INTO t2 VALUES (3, 3);\n",
+    "dml": [
+        gate(1) + "INSERT INTO t1 VALUES (3, 3);\n" + gate(2) + "UPDATE t2 SET n = n + 1;\n" + gate(3)
+        + "DELETE FROM t3 WHERE id = 1;\n" + gate(4)
+    ],
+    "ddl": ["ALTER TABLE t1 ADD a INT;\nALTER TABLE t2 ADD b INT;\nALTER TABLE t3 DROP n;\n"],
+    "mixed": [MIXED],
+    "together": [
+        "INSERT INTO t1 VALUES (3, 3);\n" + gate(1),
+        gate(2) + "UPDATE t2 SET n = n + 1;\n",
+        gate(3) + "ALTER TABLE t1 ADD a INT;\n" + gate(4) + "UPDATE t1 SET a = n;\n",
+        gate(5) + "DELETE FROM t3 WHERE id = 1;\n",
+        "INSERT INTO t3 VALUES (9, 9);\n" + gate(6),
+    ],
+    "careful": [MIXED],
+    "settings": [
+        "SET @n = 5;\n" + gate(1) + "ALTER TABLE t1 ADD a INT;\n" + gate(2) + "UPDATE t1 SET a = @n;\n",
+    ],
+    "myisam": [
+        "INSERT INTO t1 VALUES (3, 3);\nINSERT INTO log VALUES (1);\n" + gate(1) + "INSERT INTO log VALUES (2);\n",
+    ],
+    "procedure": [gate(1) + "CALL two_steps();\n" + gate(2) + "INSERT INTO t2 VALUES (3, 3);\n"],
+    "undo": ["DO 1;\n-- @UNDO\n" + MIXED],
 }  # fmt: skip
-DELTAS["undo"] = "DO 1;\n-- @UNDO\n" + DELTAS["mixed"]
+UNDECIDED = {"together": 3}  # the delta whose statement a fault may leave open, where it is not the first
 OPTIONS: dict[str, dict[str, Any]] = {kind: {} for kind in DELTAS} | {"undo": {"state": "undone", "to": 0}}
 HOLDS = {
     "dml": ["gate 1", "gate 2", "gate 3", "gate 4", "row t2", "row changelog"],
@@ -69,12 +87,25 @@ HOLDS = {
         "record t2",
         "row changelog",
     ],
+    "together": [
+        "gate 1",
+        "gate 2",
+        "gate 3",
+        "gate 4",
+        "gate 5",
+        "gate 6",
+        "table t1",
+        "record t1",
+        "row t2",
+        "row changelog",
+    ],
+    "careful": ["gate 2", "table t1", "record t2", "row changelog"],
     "settings": ["gate 1", "gate 2", "table t1", "record t1"],
     "myisam": ["gate 1", "write log"],
     "procedure": ["gate 1", "gate 2", "gate 9"],
     "undo": ["gate 1", "gate 3", "table t2", "record t2"],
 }
-CERTAIN = {"gate 1", "gate 2", "gate 3", "gate 4", "row t2", "row changelog"}  # nothing there can be left open
+CERTAIN = {*(f"gate {number}" for number in range(1, 7)), "row t2", "row changelog"}  # nothing there can be left open
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +116,16 @@ def own_server() -> Iterator[MariaDB]:
         yield server
 
 
-def fresh(folder: Path, server: MariaDB, kind: str, delta: str) -> Folder:
-    """A database with something in it, and the delta."""
+def fresh(folder: Path, server: MariaDB, kind: str) -> Folder:
+    """A database with something in it, and the deltas."""
     database = f"test_{secrets.token_hex(4)}"
     server.query(f"CREATE DATABASE {database} CHARACTER SET utf8mb4")
     deltas = Folder(folder, server, database)
     with server.connect(database, client_flag=CLIENT.MULTI_STATEMENTS) as connection, connection.cursor() as cursor:
-        cursor.execute(";".join(SETUP))
+        cursor.execute(";".join([*SETUP, LOG] if kind in CAREFUL else SETUP))
         while cursor.nextset():
             pass
-    deltas.write(_0_first="DO 1;", _1_delta=delta)
+    deltas.write(_0_first="DO 1;", **{f"{number}_delta": text for number, text in enumerate(DELTAS[kind], 1)})
     assert not deltas.here(to=1 if kind == "undo" else 0).get("failed")
     return deltas
 
@@ -103,7 +134,8 @@ def content(deltas: Folder) -> dict[str, Any]:
     """All there is in the database, apart from dates."""
     shown: dict[str, Any] = {"applied": deltas.applied()}
     with deltas.server.connect(deltas.database) as connection, connection.cursor() as cursor:
-        for table in TABLES:
+        cursor.execute(f"SHOW TABLES WHERE Tables_in_{deltas.database} NOT LIKE 'changelog%'")
+        for (table,) in cursor.fetchall():
             for sql in (f"SHOW CREATE TABLE {table}", f"SELECT * FROM {table} ORDER BY 1"):
                 cursor.execute(sql)
                 shown[sql] = cursor.fetchall()
@@ -111,10 +143,11 @@ def content(deltas: Folder) -> dict[str, Any]:
 
 
 class Hold:
-    """Keeps a delta at a place until it is let go."""
+    """Keeps a run at a place until it is let go; ``number`` is that of the delta whose records can be held."""
 
-    def __init__(self, deltas: Folder, place: str) -> None:
+    def __init__(self, deltas: Folder, place: str, number: int) -> None:
         self.kind, _, self.name = place.partition(" ")
+        self.number = number
         self.deltas = deltas
         self.holder = self._lock(
             {
@@ -143,7 +176,7 @@ class Hold:
             }[self.kind]
         )
         if self.kind == "record":  # it has written that the ALTER runs; let that end, but not write that it did
-            second = self._lock("SELECT * FROM changelog_state WHERE change_number = 1 FOR UPDATE")
+            second = self._lock(f"SELECT * FROM changelog_state WHERE change_number = {self.number} FOR UPDATE")
             self.holder.close()
             self.holder = second
             victim.waits_at("%changelog")
@@ -193,11 +226,25 @@ def answer(deltas: Folder, place: str) -> str:
 def undisturbed(own_server: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> tuple[MariaDB, dict[str, Any]]:
     """The server, and what each delta leaves there when nothing happens."""
     found = {}
-    for kind, delta in DELTAS.items():
-        deltas = fresh(tmp_path_factory.mktemp(kind), own_server, kind, delta)
+    for kind in DELTAS:
+        deltas = fresh(tmp_path_factory.mktemp(kind), own_server, kind)
         assert not deltas.here(**OPTIONS[kind]).get("failed")
         found[kind] = content(deltas)
+        own_server.query(f"DROP DATABASE {deltas.database}")
     return own_server, found
+
+
+def test_what_is_to_travel_together_does(own_server: MariaDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deltas, send, packets = fresh(tmp_path, own_server, "together"), Session.send, []
+
+    def spy(session: Session, statements: list[str], *answered: Callable[[int], None]) -> None:
+        packets.append([number for number in range(1, 7) if any(gate(number)[:-2] in sql for sql in statements)])
+        send(session, statements, *answered)
+
+    monkeypatch.setattr(Session, "send", spy)
+    assert not deltas.here().get("failed")
+    own_server.query(f"DROP DATABASE {deltas.database}")
+    assert packets == [[1, 2, 3, 4], [5, 6]]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -213,14 +260,14 @@ def test_a_later_run_makes_good_what_a_fault_left(
     for place in HOLDS[kind]:
         folder = tmp_path / place
         folder.mkdir()
-        deltas = fresh(folder, own_server, kind, DELTAS[kind])
-        hold = Hold(deltas, place)
+        deltas = fresh(folder, own_server, kind)
+        hold = Hold(deltas, place, UNDECIDED.get(kind, 1))
         with deltas.victim(**OPTIONS[kind]) as victim:
             strike(fault, deltas, victim, hold, hold.wait(victim))
         again = deltas.here(**OPTIONS[kind])
         if again.get("failed"):
             assert (again["error_code"], place, again["unknown"][0]["number"]) == (
-                "dbdeploy_unknown_outcome", place if place not in CERTAIN else "certain", 1,
+                "dbdeploy_unknown_outcome", place if place not in CERTAIN else "certain", UNDECIDED.get(kind, 1),
             ), again["msg"]  # fmt: skip
             again = deltas.here(on_unknown=answer(deltas, place), **OPTIONS[kind])
         assert not again.get("failed"), (place, again)
