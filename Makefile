@@ -79,6 +79,5 @@ dist: setup ## Build the collection's tarball in dist/
 
 .PHONY: test
 test: setup ## Everything: checkers, molecule, all tests
-	@scripts/lint
-	@PATH="$$PWD/.venv/bin:$$PATH" molecule test --all
+	@$(MAKE) --no-print-directory -j 2 lint molecule
 	$(PY)/pytest $(PARALLEL) tests/e2e tests/integration tests/unit
