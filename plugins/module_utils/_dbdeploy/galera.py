@@ -28,6 +28,12 @@ WRITES = {
     "LOAD": re.compile(r"LOAD\b.*?\bINTO\s+TABLE\s+(\S+)", re.IGNORECASE | re.DOTALL),
 }
 CHANGES_TABLES = frozenset(["ALTER", "CREATE", "DROP", "OPTIMIZE", "RENAME", "REPAIR", "TRUNCATE"])
+# What DDL makes, alters or drops without a lock on a table that its text may name.
+NO_TABLE = re.compile(
+    r"(ALTER|CREATE|DROP)\s+(OR\s+REPLACE\s+)?((ALGORITHM|DEFINER)\s*=\s*\S+\s+|SQL\s+SECURITY\s+\w+\s+|AGGREGATE\s+)*"
+    r"(DATABASE|EVENT|FUNCTION|PACKAGE|PROCEDURE|ROLE|SCHEMA|SEQUENCE|SERVER|USER|VIEW)\b",
+    re.IGNORECASE,
+)
 
 Todo = t.List[t.Tuple[str, t.List[Statement]]]
 
@@ -38,7 +44,8 @@ def _names(text: str) -> list[str]:
 
 
 def _place(name: str, statement: Statement) -> str:
-    return f"{name}, line {statement.line}: {statement.normal[:SHOWN]}"
+    line = " ".join(statement.text.split())
+    return f"{name}, line {statement.line}: {f'{line[:SHOWN]} ...' if len(line) > SHOWN else line}"
 
 
 class Engines:
@@ -125,11 +132,11 @@ def _warnings(connection: Connection, todo: Todo) -> list[str]:
     found = []
     for name, statements in todo:
         for statement in statements:
-            if statement.first_word not in CHANGES_TABLES:
+            if statement.first_word not in CHANGES_TABLES or NO_TABLE.match(statement.code):
                 continue
             table = next((word for word in _names(STRING.sub("''", statement.normal)) if word in rows), None)
             if table:
-                found.append(f"{_place(name, statement)} (about {rows[table]} rows)")
+                found.append(f"{_place(name, statement)} (about {rows[table]} row{'s' if rows[table] > 1 else ''})")
     if not found:
         return []
     return [

@@ -253,7 +253,11 @@ def test_what_galera_replicates_is_not_refused(deltas: Folder) -> None:
 def test_ddl_that_users_will_notice_is_announced(deltas: Folder) -> None:
     deltas.write(_1_item=TABLE, _2_rows="INSERT INTO item VALUES (1,'a'),(2,'b');")
     assert "warnings" not in deltas.run()
-    deltas.write(_3_more="CREATE TABLE more (id INT PRIMARY KEY);\nALTER TABLE item ADD extra INT;")
+    deltas.write(
+        _3_more="CREATE TABLE more (id INT PRIMARY KEY);\nALTER TABLE item\n  ADD extra INT;",
+        _4_routine="CREATE PROCEDURE rename_all()\nBEGIN\nUPDATE item SET name = 'd';\nEND;",
+        _5_view="CREATE OR REPLACE VIEW names AS SELECT name FROM item;",
+    )
     reader = deltas.server.connect(deltas.database, autocommit=False)
     reader.query("UPDATE item SET name = 'c' WHERE id = 2")
     number = reader.thread_id()
@@ -263,4 +267,4 @@ def test_ddl_that_users_will_notice_is_announced(deltas: Folder) -> None:
     warning = str(warned[0])
     assert f"(connection {number}," in warning
     assert "3_more.sql, line 2: ALTER TABLE item ADD extra INT (about 2 rows)" in warning
-    assert "CREATE TABLE more" not in warning
+    assert not [text for text in ("CREATE TABLE more", "4_routine.sql", "5_view.sql") if text in warning]
