@@ -7,12 +7,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.benchmark.purging import DATA, EXACT, IDS, PAGE, REMARK, SIZES, WINDOW, note_peak, rounds, shell, timed
+from tests.benchmark import network
+from tests.benchmark.purging import (
+    ACROSS,
+    DATA,
+    EXACT,
+    IDS,
+    PAGE,
+    REMARK,
+    SIZES,
+    WINDOW,
+    note_peak,
+    rounds,
+    shell,
+    timed,
+)
 from tests.benchmark.table import Table
 from tests.support.purge import purge
 from tests.support.servers.memcached import MemcachedServer
 
 HEADLINES = ()
+PIPELINE = "metadump, sed"
 MEMCACHED_PIPELINE = r"""
 exec 3<>/dev/tcp/127.0.0.1/$PORT 4<>/dev/tcp/127.0.0.1/$PORT
 printf 'lru_crawler metadump all\r\n' >&3
@@ -37,20 +52,29 @@ def bench_memcached(table: Table, size: int, server: MemcachedServer) -> None:
     table.measure(
         f"{size:,} items of Memcached",
         {
-            "metadump, sed": timed(fill, lambda: shell(MEMCACHED_PIPELINE, PORT=server.port)),
+            PIPELINE: timed(fill, lambda: shell(MEMCACHED_PIPELINE, PORT=server.port)),
             EXACT: timed(fill, lambda: purge("memcached", **options)),
             WINDOW: timed(fill, lambda: purge("memcached", **options, dedicated=True, leftovers="leave")),
             "flush_all": timed(fill, server.client.flush_all),
         },
         rounds=rounds(size),
     )
+    with network.delayed("127.0.0.1", server.port) as port:
+        table.measure(
+            f"{size:,} items of Memcached{ACROSS}",
+            {
+                PIPELINE: timed(fill, lambda: shell(MEMCACHED_PIPELINE, PORT=port)),
+                EXACT: timed(fill, lambda: purge("memcached", servers=[f"127.0.0.1:{port}"])),
+            },
+            rounds=rounds(size),
+        )
     fill()
     note_peak(table, f"{size:,} items of Memcached", "memcached", options)
 
 
 def bench(table: Table) -> None:
     """All sizes."""
-    table.remarks.append(REMARK)
+    table.remarks += [REMARK, network.remark()]
     with MemcachedServer(memory=2048) as memcached:
         for size in SIZES:
             bench_memcached(table, size, memcached)

@@ -21,6 +21,7 @@ IDS = 26  # characters of an id
 DATA = 500  # bytes of a session
 PAGE = 5000  # sessions that are made in one step
 EXACT, WINDOW, SWEEP = "session_purge", "session_purge, dedicated, in the window", "the same, swept after the window"
+ACROSS = ", across a network"  # behind the name of a line: the store is on another host
 REMARK = (
     f"A session has {DATA} bytes. Ours is the purge itself with both its counts, in a process that runs; Ansible"
     " and Python take half a second more each time. Lines without a spread were measured once."
