@@ -122,9 +122,10 @@ options:
   on_lock:
     description:
       - For O(store=mysql), what to do about somebody who holds the table, such as a backup or a report.
-      - V(delete) truncates, and when that has waited for O(lock_wait_timeout) deletes the rows in small steps instead,
-        in the order of the primary key, for which nobody has to let go of the table.
-      - V(wait) truncates, and fails after O(lock_wait_timeout), naming who holds it.
+      - A table is emptied at once by TRUNCATE, with O(leftovers=leave) by an empty table that is renamed into its
+        place. V(delete), when that has waited for O(lock_wait_timeout), deletes the rows in small steps instead, in the
+        order of the primary key, for which nobody has to let go of the table.
+      - V(wait) fails after O(lock_wait_timeout), naming who holds it.
       - V(swap) renames an empty table (with O(keep_ids), one that holds these) into its place, waiting by short
         attempts that hold up others for a second at most, and fails after O(lock_wait_timeout). The old table is a
         leftover. It takes a constant time also with O(keep_ids).

@@ -36,7 +36,9 @@ class Mysql:
         able = {"where", *(["keep_ids"] if self.layout.id else [])}
         able |= {*(["keep_users"] if self.layout.user else []), *(["older_than"] if self.layout.time else [])}
         self.selection = Selection(params, frozenset(able))
-        self.limit = COUNTED if params["leftovers"] == "leave" and self.selection.everything else 0
+        self.leave = params["leftovers"] == "leave"
+        exchanged = self.on_lock == "swap" and self.selection.all_but_ids
+        self.limit = COUNTED if self.leave and (self.selection.everything or exchanged) else 0
         self.distinct = _mysql.quote_identifier(self.layout.id) if self.layout.rows == "variable" else ""
         ours = params["layout"] == "lamp"
         epochs = params["epoch_table"] or (f"{self.layout.table}_epoch" if ours else "")
@@ -53,7 +55,7 @@ class Mysql:
         selection, layout = self.selection, self.layout
         parts = [f"({selection.where})"] if selection.where else []
         if selection.keep_ids:
-            parts.append(f"NOT {self._kept_ids()}")
+            parts.append(f"NOT {self._kept_ids(layout.id)}")
         if selection.keep_users:
             user = _mysql.quote_identifier(layout.user)
             users = ", ".join(self.table.literal(user) for user in sorted(selection.keep_users))
@@ -65,16 +67,16 @@ class Mysql:
             parts.append(f"{_mysql.quote_identifier(layout.time)} < {then}")
         return " AND ".join(parts) or "TRUE"
 
-    def _kept_ids(self) -> str:
+    def _kept_ids(self, column: str) -> str:
         ids = ", ".join(self.table.literal(text) for text in layouts.stored_ids(self.layout, self.selection.keep_ids))
-        return f"{_mysql.quote_identifier(self.layout.id)} IN ({ids})"
+        return f"{_mysql.quote_identifier(column)} IN ({ids})"
 
     def count(self) -> Tally:
         """Sessions in the table; where they are ended at once, counting stops at a limit."""
         total = self.table.count(distinct=self.distinct, limit=self.limit)
         selected = total
         if not self.selection.everything:
-            selected = self.table.count(self.condition, self.distinct)
+            selected = self.table.count(self.condition, self.distinct, self.limit)
         return Tally(total, selected, beside=self._orphans(), exact=not self.limit or total < self.limit)
 
     def _orphans(self) -> int:
@@ -122,7 +124,8 @@ class Mysql:
         if carried:
             column = _mysql.quote_identifier(carried)
             self.table.query(
-                f"UPDATE {self.table.quoted} SET {column} = {new} WHERE {column} = {new} - 1 AND {self._kept_ids()}"
+                f"UPDATE {self.table.quoted} SET {column} = {new} WHERE {column} = {new} - 1"
+                f" AND {self._kept_ids(self.layout.id)}"
             )
         epochs.query("COMMIT")
         return new
@@ -133,36 +136,43 @@ class Mysql:
         """Remove what one look finds: at once where everything goes, else the rows that are selected."""
         found = self.count()
         gone = found.selected
-        if found.selected:
-            deleted = self._remove()
-            gone = found.selected if deleted is None or self.distinct else deleted
-        if self.variables is not None and (found.selected or found.beside):
-            self._remove_variables(self.variables)
+        orphaned = self.variables  # first, for while there are sessions, a purge that is killed here is begun anew
+        if orphaned and (found.selected or found.beside) and self._at_once(orphaned, "session_id"):
+            orphaned = None
+        if found.selected and not self._at_once(self.table, self.layout.id):
+            deleted = self.table.delete(self.condition)
+            gone = gone if self.distinct else deleted
+        if orphaned and (found.selected or found.beside):
+            self._delete_orphans(orphaned)
         return found._replace(total=max(found.total, gone), selected=gone)
 
-    def _remove(self) -> int | None:
-        """How many rows were deleted; None where the table was emptied or exchanged."""
-        if self.on_lock == "swap" and (self.selection.everything or self.selection.all_but_ids):
-            self.table.swap(self._kept_ids() if self.selection.keep_ids else "FALSE", self.wait)
-            return None
-        if self.selection.everything and self.table.truncate(deny_lock=self.on_lock == "wait"):
-            return None
-        return self.table.delete(self.condition)
+    def _at_once(self, table: Table, owner: str) -> bool:
+        """Empty a table, but for what belongs to the sessions to keep; False where rows must be deleted.
 
-    def _remove_variables(self, variables: Table) -> None:
-        """Those of the sessions that are gone."""
-        if self.selection.everything and variables.truncate(deny_lock=self.on_lock == "wait"):
-            return
+        :param owner: its column with the ids of the sessions
+        """
+        selection = self.selection
+        if self.on_lock == "swap" and (selection.everything or selection.all_but_ids):
+            table.swap(self._kept_ids(owner) if selection.keep_ids else "FALSE", self.wait)
+            return True
+        return selection.everything and table.empty(self.wait, self.leave, deny_lock=self.on_lock == "wait")
+
+    def _delete_orphans(self, variables: Table) -> None:
+        """The variables of sessions that are gone."""
         owner = f"{self.table.quoted}.{_mysql.quote_identifier(self.layout.id)}"
         variables.delete(
             f"NOT EXISTS (SELECT 1 FROM {self.table.quoted} WHERE {owner} = {variables.quoted}.session_id)"
         )
 
     def sweep(self, remove: bool) -> int:
-        """Drop the tables that earlier purges exchanged for empty ones."""
+        """Drop the tables that earlier purges exchanged for empty ones; variables alone count as one session."""
         swept = 0
         for table in self.table.aside():
             swept += table.count(distinct=self.distinct)
+            if remove:
+                table.drop()
+        for table in self.variables.aside() if self.variables else ():
+            swept = max(swept, table.count(limit=1))
             if remove:
                 table.drop()
         return swept

@@ -114,18 +114,30 @@ class Table:
 
     # -- changes
 
-    def truncate(self, deny_lock: bool) -> bool:
+    def empty(self, wait: int, leave: bool, deny_lock: bool) -> bool:
         """Empty it at once; False where that is not possible: no DROP, foreign keys point here, others hold it.
 
+        :param leave: if possible put aside what it held: TRUNCATE takes as long as the removal of the table's file
         :raises LampError: ``session_purge_locked`` when others hold it and ``deny_lock`` is set
         """
         try:
-            self._run(f"TRUNCATE TABLE {self.quoted}")
+            if not (leave and self._put_aside(wait)):
+                self._run(f"TRUNCATE TABLE {self.quoted}")
         except LampError as error:
             number = error.details.get("server_error")
             if number in (REFERENCED, DENIED, NO_DROP) or (number == _mysql.LOCK_WAIT and not deny_lock):
                 return False
             raise
+        return True
+
+    def _put_aside(self, wait: int) -> bool:
+        """Exchange it for an empty one; False where that is not possible, as TRUNCATE may be all the same."""
+        try:
+            self.swap("FALSE", wait)
+        except LampError as error:
+            if error.details.get("server_error") == _mysql.LOCK_WAIT:
+                raise
+            return False
         return True
 
     def delete(self, condition: str) -> int:
@@ -168,6 +180,7 @@ class Table:
         """
         self._refuse_swap()
         fresh, old = self._aside(), self._aside()
+        self._run(f"DROP TABLE IF EXISTS {fresh}")  # who may not do that could not take back what comes now
         self._run(f"CREATE TABLE {fresh} LIKE {self.quoted}")
         columns = ", ".join(_mysql.quote_identifier(name) for name in self.columns())
         deadline = time.monotonic() + wait

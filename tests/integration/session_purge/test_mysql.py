@@ -33,6 +33,9 @@ class Tables:
     def number(self, table: str) -> int:
         return int(self.sql(f"SELECT COUNT(*) FROM {table}")[0][0])
 
+    def names(self) -> set[str]:
+        return {name for (name,) in self.sql("SHOW TABLES")}
+
     @property
     def epoch(self) -> int:
         return int(self.sql("SELECT epoch FROM lamp_session_epoch WHERE name = 'lamp_session'")[0][0])
@@ -214,6 +217,39 @@ def test_sessions_of_a_row_per_variable_are_counted_as_sessions(tables: Tables) 
     assert tables.run(layout="variables")["error_code"] == "session_purge_no_table_named"
 
 
+@pytest.mark.parametrize("options", [{}, {"on_lock": "swap", "keep_ids": ["bob"]}], ids=["all", "but one"])
+def test_in_a_window_sessions_and_variables_are_put_aside_and_swept_later(own: Tables, options: dict[str, Any]) -> None:
+    neighbours = {
+        "lamp_session_purged_1234567",
+        "lamp_session_variable_purged_1234567g",
+        "lamp_sessions_purged_12345678",
+    }
+    for name in neighbours:
+        own.sql(f"CREATE TABLE {name} (id INT)")
+    before = own.names()
+    done = own.purge(leftovers="leave", **options)
+    kept = len(options.get("keep_ids", ()))
+    assert (done["purged"], done["after"], done["swept"]) == (3 - kept, kept, 0)
+    assert (own.number("lamp_session"), own.number("lamp_session_variable")) == (kept, kept)
+    aside = {name.rpartition("_")[0]: name for name in own.names() - before}
+    assert aside.keys() == {"lamp_session_purged", "lamp_session_variable_purged"}
+    assert [own.number(name) for name in aside.values()] == [3, 3]
+    assert own.purge(leftovers="only", check=True)["swept"] == 3
+    assert own.purge(leftovers="only")["swept"] == 3
+    assert own.names() == before
+    assert not own.purge(leftovers="only")["changed"]
+
+
+def test_variables_that_were_put_aside_alone_are_swept_and_reported(own: Tables) -> None:
+    own.sql("DELETE FROM lamp_session")
+    before = own.names()
+    own.purge(leftovers="leave")
+    assert own.number("lamp_session_variable") == 0
+    assert len(own.names() - before) == 1
+    assert own.purge(leftovers="only")["changed"]
+    assert own.names() == before
+
+
 def test_in_a_window_counting_takes_a_constant_time(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ansible_collections.lamp.cluster.plugins.module_utils._session_stores.mysql.COUNTED", 2)
     tables.sql("CREATE TABLE s (id INT PRIMARY KEY)")
@@ -222,25 +258,41 @@ def test_in_a_window_counting_takes_a_constant_time(tables: Tables, monkeypatch:
     assert (done["purged"], done["exact"], done["after"], tables.number("s")) == (2, False, 0, 0)
 
 
-def test_foreign_keys_do_not_keep_sessions(tables: Tables) -> None:
+def test_counting_that_stops_early_takes_nobody_who_is_kept_for_all(
+    own: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ansible_collections.lamp.cluster.plugins.module_utils._session_stores.mysql.COUNTED", 1)
+    done = own.purge(leftovers="leave", on_lock="swap", keep_ids=["alice", "bob"])
+    assert (done["purged"], done["exact"], own.number("lamp_session")) == (1, False, 2)
+
+
+@pytest.mark.parametrize("leftovers", ["remove", "leave"])
+def test_foreign_keys_do_not_keep_sessions(tables: Tables, leftovers: str) -> None:
     tables.sql("CREATE TABLE s (id INT PRIMARY KEY)")
     tables.sql("CREATE TABLE child (id INT, FOREIGN KEY (id) REFERENCES s (id) ON DELETE CASCADE)")
     tables.sql("INSERT INTO s VALUES (1), (2)")
     tables.sql("INSERT INTO child VALUES (1)")
-    assert tables.purge(layout="custom", table="s")["purged"] == 2
+    assert tables.purge(layout="custom", table="s", leftovers=leftovers)["purged"] == 2
     assert tables.number("s") == 0
+    assert tables.names() == {"s", "child"}
 
 
-def test_a_user_who_may_only_delete_deletes_every_row(own: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("grants", ["", ", CREATE", ", DROP", ", CREATE, INSERT, DROP", ", ALTER, DROP"])
+@pytest.mark.parametrize("leftovers", ["remove", "leave"])
+def test_what_a_user_may_not_do_at_once_is_done_otherwise(
+    own: Tables, monkeypatch: pytest.MonkeyPatch, grants: str, leftovers: str
+) -> None:
     module = "ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql"
     monkeypatch.setattr(f"{module}.CHUNK", 2)
     own.sql("CREATE USER 'purger'@'%' IDENTIFIED BY 'purger-secret'")
     try:
-        own.sql(f"GRANT SELECT, DELETE, UPDATE ON `{own.database}`.* TO 'purger'@'%'")
-        done = own.purge(login_user="purger", login_password="purger-secret")
+        own.sql(f"GRANT SELECT, DELETE, UPDATE{grants} ON `{own.database}`.* TO 'purger'@'%'")
+        before = own.names()
+        done = own.purge(login_user="purger", login_password="purger-secret", leftovers=leftovers)
     finally:
         own.sql("DROP USER 'purger'@'%'")
     assert (done["purged"], own.number("lamp_session"), own.number("lamp_session_variable")) == (3, 0, 0)
+    assert own.names() == before
 
 
 def test_rows_are_deleted_in_small_steps_whatever_the_key_is(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:

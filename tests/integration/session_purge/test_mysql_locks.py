@@ -53,9 +53,11 @@ def held(mariadb: MariaDB, database: str) -> Iterator[Held]:
         held.reader.close()
 
 
-def test_by_default_the_rows_are_deleted_for_which_nobody_has_to_let_go(held: Held) -> None:
-    assert held.purge()["purged"] == 3
+@pytest.mark.parametrize("leftovers", ["remove", "leave"])
+def test_by_default_the_rows_are_deleted_for_which_nobody_has_to_let_go(held: Held, leftovers: str) -> None:
+    assert held.purge(leftovers=leftovers)["purged"] == 3
     assert held.sql("SELECT COUNT(*) FROM s") == [(0,)]
+    assert held.tables() == {"s"}
 
 
 def test_a_row_that_is_held_is_waited_for_and_the_holder_is_named(held: Held) -> None:
@@ -65,9 +67,9 @@ def test_a_row_that_is_held_is_waited_for_and_the_holder_is_named(held: Held) ->
     assert f"(connection {held.reader.thread_id()}," in result["msg"]
 
 
-@pytest.mark.parametrize("on_lock", ["wait", "swap"])
-def test_who_does_not_let_go_is_named_and_nothing_is_lost(held: Held, on_lock: str) -> None:
-    result = held.run(on_lock=on_lock)
+@pytest.mark.parametrize(("on_lock", "leftovers"), [("wait", "remove"), ("wait", "leave"), ("swap", "remove")])
+def test_who_does_not_let_go_is_named_and_nothing_is_lost(held: Held, on_lock: str, leftovers: str) -> None:
+    result = held.run(on_lock=on_lock, leftovers=leftovers)
     assert result["error_code"] == "session_purge_locked"
     assert f"(connection {held.reader.thread_id()}," in result["msg"]
     assert held.sql("SELECT COUNT(*) FROM s") == [(3,)]
@@ -111,3 +113,5 @@ def test_a_table_that_more_hangs_on_is_not_exchanged(held: Held) -> None:
     assert result["error_code"] == "session_purge_cannot_swap"
     assert "triggers" in result["msg"]
     assert held.sql("SELECT COUNT(*) FROM s") == [(3,)]
+    assert held.purge(leftovers="leave")["purged"] == 3
+    assert (held.sql("SELECT COUNT(*) FROM s"), held.tables()) == ([(0,)], {"s"})
