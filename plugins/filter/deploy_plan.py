@@ -60,6 +60,15 @@ options:
     type: list
     elements: str
     default: []
+  ahead:
+    description: The numbers of deltas that the database has and the release lacks, as M(lamp.cluster.dbdeploy) tells.
+    type: list
+    elements: int
+    default: []
+  allow_behind:
+    description: Whether the release may go live all the same.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -79,7 +88,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The plan; C(todo), C(mode), C(why), C(switch), C(deltas), C(drop), C(refusals) and C(lines) are in it.
+  description:
+    - The plan; C(todo), C(mode), C(why), C(switch), C(deltas), C(ahead), C(drop), C(refusals) and C(lines) are in it.
   type: dict
 """
 

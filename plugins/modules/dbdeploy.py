@@ -226,6 +226,14 @@ gaps:
   type: list
   elements: str
   sample: ["4", "7-9"]
+ahead:
+  description:
+    - Numbers of deltas that the database has and the folder lacks, which shows that the folder is older than the
+      database. They are those above the highest file, and any that was begun and never completed.
+  returned: success
+  type: list
+  elements: int
+  sample: []
 table_changes:
   description:
     - What statements will do to the tables that are there, each with C(number) (of the delta), C(statement) (from 1),

@@ -136,6 +136,9 @@ def test_a_delta_that_fails_later_keeps_the_block_until_it_is_mended(
     assert "The site stays blocked" in output
     assert kinds(cluster) == {"maintenance"}
     assert "blocked by deploy" in cluster.playbook("lamp.cluster.status").output
+    older = refused(cluster)
+    assert "is older than the database, which has deltas 10, 11" in older
+    assert kinds(cluster) == {"maintenance"}, "the code that ran before must not meet the new schema"
     (deltas / "011_bad.sql").write_text(
         "ALTER TABLE product ADD e2e_two INT;\nALTER TABLE product ADD e2e_three INT;\n"
     )

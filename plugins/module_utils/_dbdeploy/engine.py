@@ -112,6 +112,16 @@ class Engine:
         pairs = [(low + 1, high - 1) for low, high in zip([0, *numbers], numbers) if high - low > 1]
         return [str(low) if low == high else f"{low}-{high}" for low, high in pairs]
 
+    def ahead(self) -> list[int]:
+        """What shows that the folder is older than the database: numbers without a file that are above its highest.
+
+        Those of old files may be gone; but not of a delta that was begun and never completed.
+        """
+        files = {delta.number for delta in self.deltas}
+        begun = self.foreign | set(self.unfinished)
+        highest = max(files, default=0)
+        return sorted(number for number in (self.complete | begun) - files if number > highest or number in begun)
+
     def undoable(self) -> list[Delta]:
         """The deltas that state=undone would undo, the highest first.
 
@@ -181,6 +191,7 @@ class Engine:
             "drop_reasons": due,
             "resumed": sorted(numbers & set(self.unfinished)),
             "gaps": self.gaps(),
+            "ahead": self.ahead(),
         }
 
     def carry_out(self, lock: Lock) -> Result:

@@ -52,6 +52,8 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     balancers: list[str],
     force: bool = False,
     blocking: list[str] | None = None,
+    ahead: list[int] | None = None,
+    allow_behind: bool = False,
 ) -> Plan:
     """The plan of a deploy of ``release``; ``refusals`` says why it is not carried out, where it is not.
 
@@ -59,6 +61,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     :param drop: whether a session drop is due
     :param mode: ``auto``, ``window`` or ``rolling``
     :param blocking: the load balancers that block, where it is not the web hosts
+    :param ahead: the numbers of deltas that the database has and the release lacks
     """
     begun = unfinished(looks)
     continued = begun if begun.get("kind") == "deploy" else {}
@@ -85,6 +88,11 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     from_ = {**{host: look["current"] for host, look in looks.items()}, **continued.get("from", {})}
     cut_rolling = begun.get("mode") == ROLLING  # a load balancer may still leave a host out
     todo = bool(reasons or switch or begun)  # what was begun is brought to its end, if only by a test and a record
+    if todo and ahead and not allow_behind:
+        refusals.append(
+            f"Release {release} is older than the database, which has {_numbers(ahead)}. Deploy a release that has them"
+            " too, or go back with lamp.cluster.rollback; or insist with -e deploy_allow_behind=true."
+        )
     how, why = _mode(mode, reasons, balancers, from_) if todo else (NOTHING, "release is live on every web host")
     return {
         "kind": "deploy",
@@ -96,6 +104,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         "rejoin": cut_rolling and how != ROLLING,
         "deltas": [delta["name"] for delta in pending],
         "numbers": sorted({delta["number"] for delta in pending} | set(continued.get("numbers", []))),
+        "ahead": ahead or [],
         "drop": drop,
         "owing": owing(looks),
         "found_blocked": found_blocked,
@@ -183,6 +192,10 @@ def _rollback_refusals(looks: t.Mapping[str, Look], target: str) -> list[str]:
     return []
 
 
+def _numbers(deltas: list[int]) -> str:
+    return f"delta{'s' if len(deltas) > 1 else ''} {', '.join(map(str, deltas))}"
+
+
 def _words(begun: Entry) -> str:
     return f"the {begun['kind']} of {begun['release']} that {begun['by']} began at {begun['id'][:19]}Z" if begun else ""
 
@@ -190,13 +203,16 @@ def _words(begun: Entry) -> str:
 def plan_lines(plan: Plan) -> list[str]:
     """The plan in words."""
     swept = ["What an earlier session drop put aside is removed"] if plan["owing"] else []
+    ahead = plan.get("ahead")
+    older = [f"The database is ahead: it has {_numbers(ahead)}, which this release has never seen"] if ahead else []
     if not plan["todo"]:
-        return [f"Nothing to do: release {plan['release']} is live on every web host.", *swept]
+        return [f"Nothing to do: release {plan['release']} is live on every web host.", *older, *swept]
     rollback = plan["kind"] == "rollback"
     lines = [
         f"Release: {plan['release']}, to be switched on {', '.join(plan['switch']) or 'no host'}",
         *([f"Left is {plan['left']}, which is marked as one not to come back to"] if plan.get("left") else []),
         f"Deltas: {_delta_words(plan)}",
+        *older,
         *([] if rollback else [f"Sessions: {'dropped, as the build is tagged so' if plan['drop'] else 'kept'}"]),
         f"Maintenance window: {'yes, on ' + ', '.join(plan['blocks']) if plan['window'] else 'none needed'}",
         f"Mode: {plan['mode']}, as {plan['why']}",

@@ -82,8 +82,10 @@ def database_lines(database: t.Mapping[str, t.Any]) -> list[str]:
     half = database.get("resumed") or []
     names = [f"{delta['name']}{' (half applied)' if delta['number'] in half else ''}" for delta in database["pending"]]
     due = database.get("drop_reasons") or []
+    ahead = ", ".join(map(str, database.get("ahead") or []))
     return [
         f"Deltas pending: {', '.join(names) or 'none'}",
+        *([f"Deltas that the release has never seen: {ahead}"] if ahead else []),
         f"Session drop due: {', '.join(due) or 'none'}",
     ]
 

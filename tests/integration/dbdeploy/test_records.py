@@ -277,6 +277,21 @@ def test_gaps_are_shown(deltas: Folder) -> None:
     assert deltas.here()["gaps"] == []
 
 
+def test_a_folder_that_is_older_than_the_database_is_told(deltas: Folder) -> None:
+    deltas.write(_2_a="DO 1;", _3_b="DO 1;", _7_c="DO 1;")
+    assert deltas.here(check=True)["ahead"] == []
+    deltas.here()
+    (deltas.path / "2_a.sql").unlink()  # an old one that is done with
+    assert deltas.here(check=True)["ahead"] == []
+    deltas.write(_8_d="CREATE TABLE d (id INT);\nDO nonsense;")
+    assert deltas.here()["failed_delta"]["number"] == 8
+    for name in ("7_c.sql", "8_d.sql"):
+        (deltas.path / name).unlink()
+    assert deltas.here(check=True)["ahead"] == deltas.here()["ahead"] == [7, 8]
+    deltas.write(_9_e="DO 1;")
+    assert deltas.here(check=True)["ahead"] == [8], "it is half applied, whatever came after it"
+
+
 def test_records_cost_at_most_two_questions_a_delta_and_one_connection(deltas: Folder) -> None:
     def asked(first: int, last: int) -> tuple[int, int]:
         """The questions and the connections of a run over some deltas of all kinds, and a look at them each time."""

@@ -78,6 +78,8 @@ def test_the_mode_of_a_deploy_has_a_reason(made: dict[str, Any], mode: str, why:
         (plan(look(rejected="b"), look()), "marked on w0"),
         (plan(look(), look(), mode="rolling", drop=True), "deploy_mode is rolling"),
         (plan(look(), look(), mode="rolling", balancers=[]), "deploy_balancers"),
+        (plan(look(), look(), ahead=[3, 4]), "older than the database, which has deltas 3, 4."),
+        (plan(look("b", owner="deploy"), look("b"), ahead=[3]), "older than the database, which has delta 3."),
         (back(look()), "no earlier good release"),
         (back(look(previous="b"), look(releases="a")), "not on w1"),
         (back(look(rejected="b"), release="b"), "itself marked"),
@@ -85,6 +87,14 @@ def test_the_mode_of_a_deploy_has_a_reason(made: dict[str, Any], mode: str, why:
 )
 def test_a_refusal_names_what_is_in_the_way(made: dict[str, Any], said: str) -> None:
     assert said in " ".join(made["refusals"])
+
+
+def test_a_release_that_is_behind_the_database_goes_live_only_when_told_to() -> None:
+    made, idle = plan(look(), look(), ahead=[3], allow_behind=True), plan(look("b"), look("b"), ahead=[3])
+    assert (made["todo"], idle["todo"]) == (True, False)
+    for each in (made, idle):
+        assert each["refusals"] == []
+        assert "The database is ahead: it has delta 3, which this release has never seen" in plan_lines(each)
 
 
 def test_a_deploy_that_goes_on_knows_where_the_first_one_began() -> None:
