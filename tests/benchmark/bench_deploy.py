@@ -51,8 +51,9 @@ class Bench:
 
     def made(self, files: int = 0) -> Path:
         """The next release, with as many files of its own."""
+        before = self.folder / f"b{self.number}" if self.number else None
         self.number += 1
-        made = release(self.folder / f"b{self.number}", f"b{self.number}")
+        made = release(self.folder / f"b{self.number}", f"b{self.number}", after=before)
         (made / "files").mkdir(exist_ok=True)
         for number in range(files):
             (made / "files" / f"{number}.php").write_text(f"<?php // {self.number} {number}\n" * 40)

@@ -18,7 +18,7 @@ import pytest
 
 from tests.support.cluster import Cluster, address
 from tests.support.servers.base import wait_until
-from tests.support.site import WEB, Standing, column, release, seen_on
+from tests.support.site import WEB, Standing, column, first_release, release, seen_on
 from tests.support.traffic import Traffic, User
 
 LB = address("lb1")
@@ -81,8 +81,7 @@ def deploy_with_a_window(cluster: Cluster, made: Path, before: str, *options: st
 @pytest.fixture(scope="module")
 def shop(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The site with a release called b0."""
-    done = cluster.deploy(release(tmp_path_factory.mktemp("b") / "b0", "b0"))
-    assert done.code == 0, done.output
+    first_release(cluster, tmp_path_factory.mktemp("b"), "b0")
     yield cluster
     run(cluster, "lamp.cluster.setup", {})  # Apache blocks again
 
@@ -135,9 +134,10 @@ def test_nginx_with_php_fpm_beside_apache(nginx: Cluster, tmp_path: Path) -> Non
     user = User(nginx.url)
     user.login()
     assert from_all_workers() == {"b1"}
-    deploy_with_a_window(nginx, release(tmp_path / "b2", "b2", statements=column()), "b1")
+    with_a_delta = release(tmp_path / "b2", "b2", statements=column())
+    deploy_with_a_window(nginx, with_a_delta, "b1")
     assert from_all_workers() == {"b2"}
-    code_alone = nginx.deploy(release(tmp_path / "b3", "b3"))
+    code_alone = nginx.deploy(release(tmp_path / "b3", "b3", after=with_a_delta))
     assert code_alone.code == 0, code_alone.output
     assert from_all_workers() == {"b3"}
     assert {user.count()["host"] for _ in range(6)} == set(WEB)

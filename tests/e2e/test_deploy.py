@@ -40,11 +40,12 @@ def kinds(cluster: Cluster) -> set[str]:
     return set(traffic.kinds())
 
 
-@pytest.fixture()
-def next_release(tmp_path: Path) -> Path:
-    """A copy of v3 to put more into."""
-    shutil.copytree(DEMO_APP / "v3", tmp_path / "release")
-    return tmp_path / "release"
+@pytest.fixture(scope="module")
+def next_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of v3, to which the tests add in turn."""
+    made = Path(tmp_path_factory.mktemp("next") / "release")
+    shutil.copytree(DEMO_APP / "v3", made)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -118,11 +119,13 @@ def test_nothing_to_do_means_nothing_done(cluster: Cluster) -> None:
 
 
 def test_a_first_delta_that_fails_is_put_back(cluster: Cluster, next_release: Path) -> None:
-    (next_release / "db" / "deltas" / "010_bad.sql").write_text("ALTER TABEL product ADD x INT;\n")
+    bad = next_release / "db" / "deltas" / "010_bad.sql"
+    bad.write_text("ALTER TABEL product ADD x INT;\n")
     output = refused(cluster, source=next_release)
     for said in ("010_bad.sql, line 1", "dbdeploy_statement_failed", "Nothing had been changed in the database"):
         assert said in output, output
     assert kinds(cluster) == {"v3"}
+    bad.unlink()
 
 
 def test_a_delta_that_fails_later_keeps_the_block_until_it_is_mended(
@@ -194,16 +197,19 @@ def test_a_tag_in_the_release_drops_once_with_a_database_or_without(
         user.login()
         assert cluster.deploy(next_release, *options).changed == 0
         assert user.count()["user"] == "demo"
+    (next_release / ".lamp.yml").unlink()
 
 
 def test_a_release_that_was_rolled_back_is_refused_before_the_block(cluster: Cluster, next_release: Path) -> None:
-    (next_release / "note.txt").write_text("to be left again")
+    note = next_release / "note.txt"
+    note.write_text("to be left again")
     deployed(cluster, source=next_release)
     run = cluster.playbook("lamp.cluster.rollback")
     assert run.code == 0, run.output
     with Traffic(cluster.url) as traffic:
         assert "not to come back to" in refused(cluster, source=next_release)
     assert set(traffic.kinds()) == {"v3"}
+    note.unlink()
 
 
 def test_an_operator_can_block_and_open(cluster: Cluster) -> None:
@@ -222,18 +228,19 @@ def test_all_users_can_be_logged_out_by_hand(cluster: Cluster, user: User) -> No
     assert user.count()["user"] is None
 
 
-def test_the_lock_names_its_holder(cluster: Cluster) -> None:
+def test_the_lock_names_its_holder(cluster: Cluster, next_release: Path) -> None:
     lock = '{"user": "ann", "controller": "elsewhere", "pid": 1, "started": "1", "boot": "x", "since": "today"}'
     cluster.ssh(WEB1, f"echo '{lock}' > /var/lib/lamp.cluster/locks/shop.json")
-    output = refused(cluster)
+    output = refused(cluster, source=next_release)
     assert "ann on elsewhere (process 1) since today" in output
     assert "deploy_force_lock=true" in output
-    deployed(cluster, "-e", "deploy_force_lock=true")
+    deployed(cluster, "-e", "deploy_force_lock=true", source=next_release)
 
 
-def test_no_secret_is_shown_or_left_readable(cluster: Cluster) -> None:
+def test_no_secret_is_shown_or_left_readable(cluster: Cluster, next_release: Path) -> None:
     password = cluster.variables["shop_db_password"]
-    output = deployed(cluster, "-vvv", "-e", "ansible_inject_invocation=true", source="v3")
+    (next_release / "note.txt").write_text("so that there is something to switch")
+    output = deployed(cluster, "-vvv", "-e", "ansible_inject_invocation=true", source=next_release)
     assert password not in output
     assert "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in output
     readable = cluster.ssh(

@@ -5,26 +5,24 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import DEMO_APP, Cluster
+from tests.support.cluster import Cluster
 from tests.support.dist import build, install
+from tests.support.site import first_release, release
 from tests.support.traffic import Traffic
 
 
 def test_the_installed_tarball_deploys(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = install(build(tmp_path), tmp_path / "collections")
-    release = tmp_path / "release"
-    shutil.copytree(DEMO_APP / "v3", release)
-    (release / "from-the-tarball.txt").write_text("so that there is something to switch")
+    made = release(tmp_path / "t1", "t1", after=first_release(cluster, tmp_path, "t0"))
     monkeypatch.setattr(cluster, "collections", tmp_path / "collections")
     with Traffic(cluster.url) as traffic:
-        run = cluster.deploy(release, "-vv")
+        run = cluster.deploy(made, "-vv")
     assert run.code == 0, run.output
     assert f"task path: {place}/roles/deploy/tasks/lock.yml:" in run.output
-    assert "v3" in traffic.kinds()
-    again = cluster.deploy(release)
+    assert set(traffic.kinds()) == {"t0", "t1"}
+    again = cluster.deploy(made)
     assert (again.code, again.changed) == (0, 0), again.output

@@ -22,7 +22,7 @@ import pytest
 from tests.support.cluster import BED, Cluster, Run
 from tests.support.modules import ROOT
 from tests.support.servers.base import wait_until
-from tests.support.site import WEB, Standing, column, dropped, release, seen_on
+from tests.support.site import WEB, Standing, column, dropped, first_release, release, seen_on
 from tests.support.traffic import User
 
 ALL = os.environ.get("LAMP_FAULTS") == "all"
@@ -48,7 +48,10 @@ class Site:
         self.tried += 1
         name = f"f{self.tried}"
         added = column()
-        return release(self.folder / name, name, statements=statements + added, undo=dropped(added), tagged=True)
+        return release(
+            self.folder / name, name,
+            after=self.folder / self.version, statements=statements + added, undo=dropped(added), tagged=True,
+        )  # fmt: skip
 
     def hook(self, moment: str, *arguments: str) -> tuple[str, str]:
         """The options that let the bed do something at that moment of a deploy."""
@@ -118,8 +121,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Site:
     made = Site(cluster, tmp_path_factory.mktemp("faults"))
-    run = cluster.deploy(release(made.folder / "f0", "f0"))
-    assert run.code == 0, run.output
+    first_release(cluster, made.folder, "f0")
     return made
 
 

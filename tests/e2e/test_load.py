@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.servers.base import wait_until
-from tests.support.site import WEB, add_delta, column, release, seen_on
+from tests.support.site import WEB, add_delta, column, first_release, release, seen_on
 from tests.support.traffic import Members, Traffic
 
 RATE = 40  # requests a second
@@ -23,8 +23,7 @@ RATE = 40  # requests a second
 def folder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the releases are; l0 is live."""
     made = Path(tmp_path_factory.mktemp("load"))
-    run = cluster.deploy(release(made / "l0", "l0"))
-    assert run.code == 0, run.output
+    first_release(cluster, made, "l0")
     return made
 
 
@@ -39,7 +38,7 @@ class Load:
     def made(self, statements: str = "", *, tagged: bool = False) -> Path:
         """The next release."""
         name = f"l{self.deploys + 1}"
-        return release(self.folder / name, name, statements=statements, tagged=tagged)
+        return release(self.folder / name, name, after=self.folder / self.version, statements=statements, tagged=tagged)
 
     def deploy(self, made: Path, *options: str, drops: bool = False, window: bool = True, code: int = 0) -> str:
         """Deploy it, and look at every answer meanwhile.

@@ -17,6 +17,7 @@ import pytest
 from tests.support.cluster import Cluster, address
 from tests.support.modules import run_ansible
 from tests.support.servers.base import listens, wait_until
+from tests.support.site import first_release
 
 TOKEN = "abcdefghij0123456789abcdefghij"
 WEB1 = address("web1")
@@ -38,9 +39,8 @@ def curl(*arguments: str) -> tuple[int, dict[str, str], str]:
 
 
 @pytest.fixture(scope="module")
-def shop(cluster: Cluster) -> Cluster:
-    run = cluster.deploy("v3")
-    assert run.code == 0, run.output
+def shop(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    first_release(cluster, tmp_path_factory.mktemp("maintenance"), "m0")
     return cluster
 
 

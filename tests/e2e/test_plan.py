@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.cluster import Cluster, address
-from tests.support.site import WEB, column, dropped, release, seen_on
+from tests.support.site import WEB, column, dropped, first_release, release, seen_on
 from tests.support.traffic import User
 
 # All that a deploy may change: files with their times and links, and the database without its sessions.
@@ -28,15 +27,14 @@ class Shop:
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self.cluster = cluster
         self.folder = folder
+        self.last: Path | None = None
 
     def made(self, name: str, *, delta: bool = False, tagged: bool = False) -> Path:
         """A release, which has the deltas of those before it."""
         added = column()
         changes: dict[str, Any] = {"statements": added, "undo": dropped(added), "tagged": tagged} if delta else {}
-        folder = release(self.folder / name, name, **changes)
-        shutil.copytree(folder / "db" / "deltas", self.folder / "deltas", dirs_exist_ok=True)
-        shutil.copytree(self.folder / "deltas", folder / "db" / "deltas", dirs_exist_ok=True)
-        return folder
+        self.last = release(self.folder / name, name, after=self.last, **changes)
+        return self.last
 
     def world(self) -> list[str]:
         """Everything that a deploy may change."""
@@ -109,9 +107,9 @@ def happened(report: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def shop(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """The site with a release called p0, whose delta is above all that other tests applied."""
+    """The site with a release called p0."""
     made = Shop(cluster, tmp_path_factory.mktemp("plan"))
-    made.run("lamp.cluster.deploy", "-e", f"deploy_source={made.made('p0', delta=True)}")
+    made.last = first_release(cluster, made.folder, "p0")
     return made
 
 

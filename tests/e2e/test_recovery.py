@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import Cluster, Run, address
-from tests.support.site import WEB, Standing, add_delta, column, dropped, release, seen_on
+from tests.support.site import WEB, Standing, add_delta, column, dropped, first_release, release, seen_on
 from tests.support.traffic import User
 
 BAD_SMOKE = ("-e", '{"deploy_smoke_tests": [{"path": "/", "contains": "Nonsense"}], "deploy_smoke_patience": 0}')
@@ -39,15 +39,15 @@ def live(cluster: Cluster) -> str:
 
 
 @pytest.fixture(scope="module")
-def shop(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
-    """The site with a release called r2."""
-    ok(cluster.deploy(release(tmp_path_factory.mktemp("r") / "r2", "r2")))
-    return cluster
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("releases")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("releases")
+def shop(cluster: Cluster, folder: Path) -> Cluster:
+    """The site with a release called r2."""
+    first_release(cluster, folder, "r2")
+    return cluster
 
 
 def test_a_failed_deploy_is_undone_where_the_policy_says_so_and_hooks_hear_of_it(shop: Cluster, folder: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_failed_deploy_is_undone_where_the_policy_says_so_and_hooks_hear_of_it
     moments = ["before_block", "after_deltas", "after_unblock", "after_record", "on_failure"]
     hooks = ("-e", json.dumps({"deploy_hooks": dict.fromkeys(moments, str(hook))}))
     before, statement = live(shop), column()
-    made = release(folder / "r3", "r3", statements=statement, undo=dropped(statement))
+    made = release(folder / "r3", "r3", after=folder / "r2", statements=statement, undo=dropped(statement))
     failed(
         shop.deploy(made, "-e", "deploy_on_failure=undo", *hooks, *BAD_SMOKE), "The deltas of this deploy were undone"
     )
@@ -79,7 +79,7 @@ def test_a_failed_deploy_is_undone_where_the_policy_says_so_and_hooks_hear_of_it
 
 
 def test_what_cannot_be_undone_stays_blocked_and_says_why(shop: Cluster, folder: Path) -> None:
-    made = release(folder / "r5", "r5", statements=column())
+    made = release(folder / "r5", "r5", after=folder / "r3", statements=column())
     failed(
         shop.deploy(made, "-e", "deploy_on_failure=undo", *BAD_SMOKE),
         "has no undo part", "The site stays blocked", "web3: ", "blocked by deploy",
@@ -91,7 +91,8 @@ def test_what_cannot_be_undone_stays_blocked_and_says_why(shop: Cluster, folder:
     assert standing.next.startswith(f"ansible-playbook lamp.cluster.deploy -e deploy_source={made} ")
     ok(shop.deploy(made))
     everywhere("r5")
-    half = release(folder / "r6", "r6", statements=column() + "ALTER TABLE nowhere ADD x INT;\n", undo="DO 1;\n")
+    statements = column() + "ALTER TABLE nowhere ADD x INT;\n"
+    half = release(folder / "r6", "r6", after=folder / "r5", statements=statements, undo="DO 1;\n")
     failed(shop.deploy(half, "-e", "deploy_on_failure=undo"), "is applied half way", "The site stays blocked")
     ok(shop.playbook("lamp.cluster.rollback"))
     everywhere("r5")
@@ -109,7 +110,7 @@ def test_a_rollback_undoes_deltas_or_says_why_not_before_the_block(shop: Cluster
     failed(shop.playbook("lamp.cluster.rollback", "-e", "rollback_undo=true"), "has no undo part")
     everywhere("r5")
     statement = column()
-    made = release(folder / "r7", "r7", statements=statement, undo=dropped(statement))
+    made = release(folder / "r7", "r7", after=folder / "r5", statements=statement, undo=dropped(statement))
     ok(shop.deploy(made))
     left = live(shop)
     hook = folder / "break.yml"
@@ -127,7 +128,7 @@ def test_a_rollback_undoes_deltas_or_says_why_not_before_the_block(shop: Cluster
 
 
 def test_a_rollback_works_when_current_leads_nowhere(shop: Cluster, folder: Path) -> None:
-    ok(shop.deploy(release(folder / "r8", "r8")))
+    ok(shop.deploy(release(folder / "r8", "r8", after=folder / "r5")))
     everywhere("r8")
     gone = live(shop)
     for host in WEB:
@@ -150,7 +151,7 @@ def test_status_tells_an_operators_block_from_a_deploys(shop: Cluster) -> None:
 
 
 def test_what_fails_while_hosts_take_turns_is_put_back(shop: Cluster, folder: Path) -> None:
-    broken = release(folder / "r9", "r9")
+    broken = release(folder / "r9", "r9", after=folder / "r5")
     output = failed(
         shop.deploy(broken, *BAD_SMOKE), "Mode: rolling", "the site runs the release it ran before and is open"
     )
@@ -161,7 +162,7 @@ def test_what_fails_while_hosts_take_turns_is_put_back(shop: Cluster, folder: Pa
 
 
 def test_a_sweep_that_fails_is_told_and_made_up_for_and_fails_no_deploy(shop: Cluster, folder: Path) -> None:
-    made = release(folder / "r10", "r10", tagged=True)
+    made = release(folder / "r10", "r10", after=folder / "r5", tagged=True)
     hook = folder / "lost.yml"
     hook.write_text("- ansible.builtin.set_fact: {session_purge_login_port: 9}\n")
     User(shop.url).login()
@@ -190,7 +191,7 @@ def test_a_failure_outside_of_the_window_is_told_as_one(shop: Cluster, folder: P
         "  vars: {ansible_python_interpreter: '{{ ansible_playbook_python }}'}\n"
     )
     before = seen_on("web1")
-    made = release(folder / "r12", "r12", statements=column())
+    made = release(folder / "r12", "r12", after=folder / "r10", statements=column())
     for moment, said, result, live in (
         (
             "before_plan",
@@ -214,7 +215,7 @@ def test_a_failure_outside_of_the_window_is_told_as_one(shop: Cluster, folder: P
 
 def test_a_drop_is_due_again_when_its_release_was_put_back(shop: Cluster, folder: Path) -> None:
     """Else the new code would meet sessions of the old one, made after the drop."""
-    made, user = release(folder / "r11", "r11"), User(shop.url)
+    made, user = release(folder / "r11", "r11", after=folder / "r12"), User(shop.url)
     (made / ".lamp.yml").write_text("drop_sessions: true\n")
     user.login()
     failed(shop.deploy(made, *BAD_SMOKE), "the site runs the release it ran before", "Sessions were dropped")

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.cluster import DEMO_APP, Cluster, address
+from tests.support.cluster import Cluster, address
 from tests.support.modules import run_ansible
+from tests.support.site import first_release, release
 
 WEB1 = address("web1")
 WATCH = "/run/lamp-watch"
@@ -72,22 +72,23 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def shop(cluster: Cluster) -> Cluster:
-    run = cluster.deploy("v3")
-    assert run.code == 0, run.output
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("releases")
+
+
+@pytest.fixture(scope="module")
+def shop(cluster: Cluster, folder: Path) -> Cluster:
+    """The site with a release called s0."""
+    first_release(cluster, folder, "s0")
     return cluster
 
 
 @pytest.fixture(scope="module")
-def deployed(
-    shop: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+def deployed(shop: Cluster, folder: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """A deploy at -vvv with a window, and a rollback, both watched: the output, what each watch found."""
-    release = tmp_path_factory.mktemp("release") / "shop"
-    shutil.copytree(DEMO_APP / "v3", release)
-    (release / "security.txt").write_text(secrets.token_hex())  # a new release each time
+    made = release(folder / "s1", "s1", after=folder / "s0")
     first = Watched(shop)
-    run = shop.deploy(release, "-vvv", "-e", "deploy_mode=window")
+    run = shop.deploy(made, "-vvv", "-e", "deploy_mode=window")
     seen = first.stop()
     assert run.code == 0, run.output
     second = Watched(shop)

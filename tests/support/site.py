@@ -20,9 +20,31 @@ WEB = ("web1", "web2", "web3")
 _numbers = itertools.count(int(time.time()))
 
 
-def release(folder: Path, version: str, *, statements: str = "", undo: str = "", tagged: bool = False) -> Path:
-    """A copy of v3 in ``folder`` that calls itself ``version``, with a delta of its own if there are statements."""
+def first_release(cluster: Cluster, folder: Path, version: str) -> Path:
+    """Deploy a release whose delta is above all that other tests applied, for others to come after."""
+    made = release(folder / version, version, statements="DO 1;\n")
+    run = cluster.deploy(made)
+    assert run.code == 0, run.output
+    return made
+
+
+def release(
+    folder: Path,
+    version: str,
+    *,
+    after: Path | None = None,
+    statements: str = "",
+    undo: str = "",
+    tagged: bool = False,
+) -> Path:
+    """A copy of v3 in ``folder`` that calls itself ``version``.
+
+    :param after: the release whose deltas it has as well
+    :param statements: of a delta of its own
+    """
     shutil.copytree(DEMO_APP / "v3", folder, dirs_exist_ok=True)
+    if after:
+        shutil.copytree(after / "db" / "deltas", folder / "db" / "deltas", dirs_exist_ok=True)
     source = (folder / "src" / "version.php").read_text()
     (folder / "src" / "version.php").write_text(source.replace("'v3'", f"'{version}'"))
     if statements or tagged:
