@@ -32,12 +32,7 @@ class Runtime:
                 connection.sendall(command.encode() + b"\n")
                 answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode("utf-8", "replace")
         except (OSError, ValueError) as error:
-            raise LampError(
-                "haproxy_unreachable",
-                f"HAProxy's runtime API at {self.address} does not answer ({error}).",
-                "Look whether HAProxy runs there and its section global has a line such as:"
-                " stats socket /run/haproxy/admin.sock mode 660 level admin",
-            ) from error
+            raise self._unreachable(str(error)) from error
         if answer.strip().lower().startswith(REFUSALS):
             raise self._refusal(command, answer)
         return answer
@@ -49,8 +44,10 @@ class Runtime:
             raise self._refusal(command, answer)
 
     def table(self, command: str) -> list[dict[str, str]]:
-        """The rows of an answer whose first comment line names the columns."""
+        """The rows of an answer whose first comment line names the columns. :raises LampError: as ``ask``"""
         lines = [line for line in self.ask(command).splitlines() if line]
+        if not lines:  # it closed the connection, as it does when it has too many, or is about to end
+            raise self._unreachable(f"nothing came to '{command}'")
         head = next((number for number, line in enumerate(lines) if line.startswith("# ")), len(lines) - 1)
         delimiter = "," if "," in lines[head] else " "
         names, *rows = csv.reader([lines[head][2:], *lines[head + 1 :]], delimiter=delimiter)
@@ -70,6 +67,14 @@ class Runtime:
         if not colon or not port.isdigit() or int(port) > 65535:
             raise ValueError("it is neither a path nor host:port")
         return socket.create_connection((host.strip("[]"), int(port)), timeout=self.timeout)
+
+    def _unreachable(self, why: str) -> LampError:
+        return LampError(
+            "haproxy_unreachable",
+            f"HAProxy's runtime API at {self.address} does not answer ({why}).",
+            "Look whether HAProxy runs there and its section global has a line such as:"
+            " stats socket /run/haproxy/admin.sock mode 660 level admin",
+        )
 
     def _refusal(self, command: str, answer: str) -> LampError:
         said = answer.strip().splitlines()[0].rstrip(".")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._haproxy.runtime import Runtime
 
 from tests.support.modules import ModuleResult, run_module, start_module
 from tests.support.servers.base import free_port, wait_until
@@ -233,6 +236,22 @@ def test_the_runtime_api_may_listen_on_tcp(applications: list[Application]) -> N
 def test_what_cannot_be_meant_is_named(haproxy: HAProxy, options: dict[str, Any], code: str, said: str) -> None:
     failed = change(haproxy, "drained", **options)
     assert (failed["error_code"], said in failed["msg"]) == (code, True)
+
+
+def hang_up(listener: socket.socket) -> None:
+    """Take one question, and answer nothing."""
+    connection, _address = listener.accept()
+    with connection:
+        connection.recv(1000)
+
+
+def test_who_closes_the_connection_without_an_answer_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        pool.submit(hang_up, listener)
+        with pytest.raises(LampError) as raised:
+            Runtime(f"127.0.0.1:{listener.getsockname()[1]}").table("show stat")
+    assert raised.value.code == "haproxy_unreachable"
+    assert "nothing came to 'show stat'" in raised.value.message
 
 
 def test_a_socket_without_rights_is_named(haproxy: HAProxy) -> None:
