@@ -55,11 +55,12 @@ def is_place(address: str) -> bool:
         return False
 
 
-class _Reader(io.RawIOBase):
+class Reader(io.RawIOBase):
     """What a connection brings until ``deadline``: its own timeout begins anew with every byte."""
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self.connection = connection
+        self.stream = connection.makefile("rb", buffering=0)  # open until it is read, also if the socket is closed
         self.deadline = deadline
 
     def readable(self) -> bool:
@@ -70,7 +71,11 @@ class _Reader(io.RawIOBase):
         if left <= 0:
             raise socket.timeout("timed out")
         self.connection.settimeout(left)
-        return self.connection.recv_into(buffer)
+        return self.stream.readinto(buffer) or 0
+
+    def close(self) -> None:
+        self.stream.close()
+        super().close()
 
     def makefile(self, _mode: str) -> t.BinaryIO:
         """What HTTPResponse asks a socket for."""
@@ -98,7 +103,7 @@ def fetch(
             plain = socket.create_connection((host, port), timeout)
             connection.sock = _context(verify).wrap_socket(plain, server_hostname=parts.hostname)
         connection.request("GET", target, headers={"Host": parts.netloc, "Connection": "close", **(headers or {})})
-        response = http.client.HTTPResponse(t.cast(socket.socket, _Reader(connection.sock, deadline)), method="GET")
+        response = http.client.HTTPResponse(t.cast(socket.socket, Reader(connection.sock, deadline)), method="GET")
         response.begin()
         body = response.read(BODY_LIMIT)
         if response.length and len(body) < BODY_LIMIT:

@@ -8,12 +8,33 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import socket
 import ssl
+import time
 import typing as t
 import urllib.parse
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._http import is_address, without_login
+from ansible_collections.lamp.cluster.plugins.module_utils._http import Reader, is_address, without_login
+
+LONGEST = 60  # seconds from a request to the end of its answer
+
+
+class _Socket:
+    """A connection for http.client, of which every answer has an end."""
+
+    def __init__(self, plain: socket.socket) -> None:
+        self.plain = plain
+
+    def sendall(self, data: bytes) -> None:
+        self.plain.settimeout(LONGEST)
+        self.plain.sendall(data)
+
+    def makefile(self, mode: str) -> t.BinaryIO:
+        return Reader(self.plain, time.monotonic() + LONGEST).makefile(mode)
+
+    def close(self) -> None:
+        self.plain.close()
 
 
 class Refused(Exception):
@@ -44,7 +65,7 @@ class Client:
             login = f"{params['login_user']}:{params['login_password'] or ''}".encode()
             self.headers["Authorization"] = "Basic " + base64.b64encode(login).decode()
         self.received = 0  # bytes of the last answer
-        timeout = max(30, params["connect_timeout"])
+        timeout = params["connect_timeout"]
         if parts.scheme == "https":
             self.connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                 host, parts.port, timeout=timeout, context=self._context(params)
@@ -66,6 +87,9 @@ class Client:
         """The JSON of the answer. :raises Refused: for an answer that is an error"""
         data = None if body is None else json.dumps(body).encode()
         try:
+            if not isinstance(self.connection.sock, _Socket):
+                self.connection.connect()
+                self.connection.sock = _Socket(self.connection.sock)
             self.connection.request(method, self.prefix + path, body=data, headers=self.headers)
             answer = self.connection.getresponse()
             text = answer.read()

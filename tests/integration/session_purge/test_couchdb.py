@@ -17,6 +17,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.couch
 from tests.support.modules import run_module
 from tests.support.purge import purge
 from tests.support.servers.couchdb import CouchDb
+from tests.support.servers.dripping import dripping
 
 COUNTS = ("changed", "before", "purged", "after", "diff")
 SECURITY = {"admins": {"names": ["root"], "roles": []}, "members": {"names": [], "roles": ["shop"]}}
@@ -229,3 +230,20 @@ def test_what_is_missing_is_named(database: Database) -> None:
     with pytest.raises(LampError) as raised:
         purge("couchdb", url="http://127.0.0.1:9", login_db="nowhere")
     assert raised.value.code == "session_purge_unreachable"
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"HTTP/1.1 200 OK\r\nX-Header: ",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+    ],
+    ids=["header", "body", "body until the connection ends"],
+)
+def test_an_answer_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch, begin: bytes) -> None:
+    client = "ansible_collections.lamp.cluster.plugins.module_utils._session_stores.couchdb_client"
+    monkeypatch.setattr(f"{client}.LONGEST", 0.5)
+    with dripping(begin) as port, pytest.raises(LampError) as raised:
+        purge("couchdb", url=f"http://127.0.0.1:{port}", login_db="sessions")
+    assert (raised.value.code, "timed out" in raised.value.message) == ("session_purge_unreachable", True)

@@ -16,6 +16,7 @@ import pytest
 from tests.integration.session_store.conftest import Site
 from tests.support.servers.base import free_port, wait_until
 from tests.support.servers.couchdb import CouchDb
+from tests.support.servers.dripping import dripping
 from tests.support.servers.galera import Galera, Replicated
 from tests.support.servers.mariadb import MariaDB
 from tests.support.servers.session_store import create_tables, mysql_settings
@@ -69,6 +70,25 @@ def test_a_server_that_is_silent_is_left_in_time(
         create_tables(mariadb, database)
         shop = serve(mysql_settings(mariadb, database, **short, servers=servers(silent, mariadb.port)))
     assert [shop.session(count="1")["count"] for _ in range(3)] == [1, 2, 3]
+    assert len(list(marks.iterdir())) == 1
+    assert shop.errors == ""
+
+
+@pytest.mark.parametrize(
+    "begin", [b"HTTP/1.1 200 OK\r\nX-Header: ", b"HTTP/1.1 200 OK\r\n\r\n{"], ids=["header", "body"]
+)
+def test_a_couchdb_whose_answer_has_no_end_is_left_in_time(
+    serve: Serve, couchdb: CouchDb, marks: Path, begin: bytes
+) -> None:
+    couchdb.request("DELETE", "/phpsessid")
+    with dripping(begin) as port:
+        shop = serve(
+            {
+                "handler": "couchdb", "servers": servers(port, couchdb.port), "read_timeout": 1,
+                "state_folder": str(marks), "retry_after": 600,
+            }
+        )  # fmt: skip
+        assert [shop.session(count="1")["count"] for _ in range(3)] == [1, 2, 3]
     assert len(list(marks.iterdir())) == 1
     assert shop.errors == ""
 

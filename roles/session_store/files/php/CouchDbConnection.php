@@ -106,13 +106,31 @@ final class CouchDbConnection
                     throw new RuntimeException("CouchDB at $place does not take the request");
                 }
             }
-            $answer = stream_get_contents($stream);
-            if ($answer === false || stream_get_meta_data($stream)['timed_out']) {
-                throw new RuntimeException("CouchDB at $place does not answer in time");
-            }
-            return $answer;
+            return $this->answer($stream, $place);
         } finally {
             fclose($stream);
         }
+    }
+
+    /** @param resource $stream */
+    private function answer($stream, string $place): string
+    {
+        $answer = '';
+        stream_set_chunk_size($stream, 1 << 20);
+        $end = hrtime(true) + 1e9 * ($this->settings['read_timeout'] ?? 10);
+        while (!feof($stream)) {
+            // The timeout of a stream begins anew with every byte that comes.
+            $left = (int) (($end - hrtime(true)) / 1000);
+            $piece = false;
+            if ($left > 0) {
+                stream_set_timeout($stream, intdiv($left, 1_000_000), $left % 1_000_000);
+                $piece = fread($stream, 1 << 20);
+            }
+            if ($piece === false || stream_get_meta_data($stream)['timed_out']) {
+                throw new RuntimeException("CouchDB at $place does not answer in time");
+            }
+            $answer .= $piece;
+        }
+        return $answer;
     }
 }
