@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+COUNTED = 10000  # sessions, or names in a folder: counting stops there where it must take a constant time
+
 
 class Tally(t.NamedTuple):
     """What one look at a store found, or what one pass did to it."""

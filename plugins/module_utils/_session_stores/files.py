@@ -11,13 +11,12 @@ import re
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Tally, folders
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import COUNTED, Tally, folders
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.aside import Aside
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.place import Place
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import PHP_ID, Names, Selection
 
 SAVE_PATH = re.compile(r"(?:(\d+);)?(?:[0-7]+;)?(/.*)")
-COUNTED = 10000  # entries that are looked at before a folder is exchanged: a constant time
 
 
 class Files:

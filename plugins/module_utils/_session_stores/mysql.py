@@ -9,11 +9,10 @@ import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Tally, layouts
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import COUNTED, Tally, layouts
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import Selection
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql import TRIES, Table
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql import CONFLICTS, TRIES, Table
 
-COUNTED = 10000  # sessions, where counting must take a constant time
 MOMENTS = {"datetime", "timestamp"}
 
 
@@ -100,9 +99,9 @@ class Mysql:
             try:
                 return {"epoch": self._raise_epoch(self.epochs, carried, check)}
             except LampError as error:
-                if error.details.get("server_error") != _mysql.DEADLOCK:
+                if error.details.get("server_error") not in CONFLICTS:
                     raise
-                self.epochs.query("ROLLBACK")  # all of it is tried again, as a deadlock took all of it back
+                self.epochs.query("ROLLBACK")  # all of it is tried again, as a conflict took all of it back
         return {"epoch": self._raise_epoch(self.epochs, carried, check)}
 
     def _raise_epoch(self, epochs: Table, carried: str, check: bool) -> int:

@@ -14,6 +14,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
 REFERENCED, DENIED, NO_DROP = 1701, 1142, 1227
+CONFLICTS = (_mysql.DEADLOCK, _mysql.CONFLICT)
 CHUNK = 5000  # rows that one DELETE removes: short transactions, also for replicas and Galera
 TRIES = 5  # of a statement that met a deadlock, or another node's write
 LONGEST = 64  # characters of a table's name
@@ -41,12 +42,12 @@ class Table:
         return self._run(sql)[1]
 
     def change(self, sql: str) -> int:
-        """How many rows a statement changed. A deadlock took nothing into effect, and it is tried again."""
+        """How many rows a statement changed. A conflict took nothing into effect, and it is tried again."""
         for _try in range(TRIES):
             try:
                 return self._run(sql)[0]
             except LampError as error:
-                if error.details.get("server_error") != _mysql.DEADLOCK:
+                if error.details.get("server_error") not in CONFLICTS:
                     raise
         return self._run(sql)[0]
 

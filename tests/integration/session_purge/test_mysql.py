@@ -126,8 +126,9 @@ def test_who_is_kept_by_cookie_is_taken_along_into_the_new_epoch(own: Tables, on
     assert own.epoch == 2
 
 
-def test_a_deadlock_takes_back_the_epoch_and_who_was_taken_along_and_both_are_tried_again(
-    own: Tables, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [1213, 3101], ids=["a Galera node", "a member of a group replication"])
+def test_a_conflict_takes_back_the_epoch_and_who_was_taken_along_and_both_are_tried_again(
+    own: Tables, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     query = Table.query
     refused: list[str] = []
@@ -136,7 +137,7 @@ def test_a_deadlock_takes_back_the_epoch_and_who_was_taken_along_and_both_are_tr
         if sql == "COMMIT" and not refused:
             refused.append(sql)
             query(self, "ROLLBACK")
-            raise LampError("session_purge_failed", "as a Galera node refuses a transaction", server_error=1213)
+            raise LampError("session_purge_failed", "another wrote the same row first", server_error=number)
         return query(self, sql)
 
     monkeypatch.setattr(Table, "query", conflict)
