@@ -242,4 +242,16 @@ abstract class HandlerTestCase extends TestCase
         self::assertSame($size, strlen($this->load()['a'] ?? ''));
         self::assertSame('', $this->errors());
     }
+
+    public function testALifetimeWithoutEnd(): void
+    {
+        ini_set('session.gc_maxlifetime', (string) PHP_INT_MAX);
+        try {
+            $this->save(['a' => 1]);
+            self::assertSame(['a' => 1], $this->load());
+        } finally {
+            ini_set('session.gc_maxlifetime', '1000');
+        }
+        self::assertSame('', $this->errors());
+    }
 }

@@ -61,4 +61,40 @@ final class MysqlVariableSessionHandlerTest extends MysqlTestCase
         self::assertSame('', $handler->read(self::ID));
         self::assertStringContainsString('session.serialize_handler = php_serialize', $this->errors());
     }
+
+    public function testVariablesThatTogetherAreLargerThanAPacket(): void
+    {
+        $packet = $this->database->query('SELECT @@global.max_allowed_packet')->fetchColumn();
+        $this->database->exec('SET GLOBAL max_allowed_packet = 4194304');
+        try {
+            $large = ['a' => str_repeat('x', 3 << 20), 'b' => str_repeat('y', 3 << 20)];
+            $this->save($large);
+            self::assertEquals($large, $this->load());
+        } finally {
+            $this->database->exec("SET GLOBAL max_allowed_packet = $packet");
+        }
+        self::assertSame('', $this->errors());
+    }
+
+    public function testUsingASessionKeepsItAliveWhateverIsDoneToIt(): void
+    {
+        foreach ([['a' => 1], ['b' => 2], []] as $variables) {
+            $this->save(['a' => 1, 'b' => 2]);
+            $this->database->exec('UPDATE lamp_session SET expires_at = UNIX_TIMESTAMP() + 10');
+            $this->save($variables);
+            $left = $this->database->query('SELECT expires_at - UNIX_TIMESTAMP() FROM lamp_session')->fetchColumn();
+            self::assertGreaterThan(900, (int) $left);
+        }
+    }
+
+    public function testASessionOfTheOtherHandlerThatNobodyUnderstandsIsLeftBehind(): void
+    {
+        $former = Handlers::make(['handler' => 'mysql'] + $this->settings());
+        $former->open('', 'PHPSESSID');
+        $former->read(self::ID);
+        $former->write(self::ID, "\x01ai:1;");
+        $this->save(['b' => 2]);
+        self::assertSame(['b' => 2], $this->load());
+        self::assertStringContainsString('left behind', $this->errors());
+    }
 }

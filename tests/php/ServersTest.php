@@ -49,20 +49,24 @@ final class ServersTest extends TestCase
 
     public function testAfterSomeSecondsOneRequestTriesItAgain(): void
     {
-        $servers = new Servers(self::LIST, $this->folder, 10);
-        $servers->failed(0);
-        foreach (glob("$this->folder/*") ?: [] as $mark) {
-            touch($mark, time() - 11);
+        (new Servers(self::LIST, $this->folder, 10))->failed(0);
+        foreach ([-11, 3600] as $moment) { // in an hour: the clock was put back meanwhile
+            foreach (glob("$this->folder/*") ?: [] as $mark) {
+                touch($mark, time() + $moment);
+            }
+            $servers = new Servers(self::LIST, $this->folder, 10);
+            self::assertSame([0, 1, 2], $this->order($servers));
+            self::assertSame([1, 2, 0], $this->order($servers));
         }
-        self::assertSame([0, 1, 2], $this->order($servers));
-        self::assertSame([1, 2, 0], $this->order($servers));
     }
 
-    public function testWithoutAFolderNothingIsRemembered(): void
+    public function testWithoutAFolderAProcessRemembersItsOwn(): void
     {
         foreach (['', "$this->folder/missing"] as $folder) {
             $servers = new Servers(self::LIST, $folder);
             $servers->failed(0);
+            self::assertSame([1, 2, 0], $this->order($servers));
+            self::assertSame([0, 1, 2], $this->order(new Servers(self::LIST, $folder)));
             $servers->works(0);
             self::assertSame([0, 1, 2], $this->order($servers));
         }

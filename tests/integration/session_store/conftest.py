@@ -39,6 +39,7 @@ if (isset($_GET['objects'])) {
 if (isset($_GET['bytes'])) {
   $_SESSION['bytes'] = str_repeat(implode('', array_map('chr', range(0, 255))), (int) $_GET['bytes']);
 }
+if (isset($_GET['gc'])) { $gone = session_gc(); }
 if (isset($_GET['wait'])) {
   touch($_GET['wait']);
   while (file_exists($_GET['wait'])) { usleep(5000); clearstatcache(); }
@@ -50,7 +51,7 @@ if (isset($seen['box'])) { $seen['box'] = $seen['box']->content[0] === $seen['bo
 if (isset($seen['list'])) { $seen['list'][0] = 7; }
 if (isset($seen['bytes'])) { $seen['bytes'] = [strlen($seen['bytes']), md5($seen['bytes'])]; }
 header('Content-Type: application/json');
-if (isset($_GET['gc'])) { $seen['gc'] = session_gc(); }
+if (isset($gone)) { $seen['gc'] = $gone; }
 echo json_encode(['session' => $seen, 'id' => session_id()]);
 """
 

@@ -129,6 +129,12 @@ def test_requests_wait_while_the_table_is_copied_and_no_longer_than_they_may(
     assert shop.session(count="1") == {"count": 2}
 
 
+def test_a_table_that_the_handler_cannot_use_is_refused(old: Database) -> None:
+    with pytest.raises(AssertionError, match="Set session_store_handler to mysql_variable"):
+        old.role("schema", "mysql", VARIABLE)
+    assert old.tables() == set()
+
+
 def test_tables_that_were_made_by_hand_get_their_version(old: Database, serve: Callable[..., Site]) -> None:
     create_tables(old.server, old.name)
     shop = serve(mysql_settings(old.server, old.name, handler="mysql"))

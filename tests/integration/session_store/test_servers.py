@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,14 @@ def test_a_couchdb_whose_answer_has_no_end_is_left_in_time(
     assert shop.errors == ""
 
 
+def test_a_couchdb_by_its_ipv6_address(serve: Serve) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+        port = listener.getsockname()[1]
+        shop = serve({"handler": "couchdb", "servers": [{"host": "::1", "port": port}], "read_timeout": 1})
+        shop.get(count="1")
+    assert f"CouchDB at [::1]:{port} does not answer in time" in shop.errors
+
+
 def test_a_write_that_was_given_up_is_not_done_later(serve: Serve, mariadb: MariaDB, database: str) -> None:
     create_tables(mariadb, database)
     shop = serve(mysql_settings(mariadb, database, read_timeout=1, lock_timeout=1))
@@ -161,6 +170,23 @@ def test_without_its_primary_sessions_are_read_and_after_a_promotion_written(
     finally:
         replica.query("SET GLOBAL read_only = 1")
         primary.start()
+
+
+@pytest.mark.parametrize("handler", ["mysql", "mysql_variable"])
+def test_requests_that_conflict_on_all_galera_nodes_are_all_written(handler: str, serve: Serve, galera: Galera) -> None:
+    name = f"test_{secrets.token_hex(4)}"
+    first = galera.nodes[0]
+    first.query(f"CREATE DATABASE {name}")
+    create_tables(first, name)
+    hosts = [serve(mysql_settings(first, name, servers=servers(node.port), handler=handler)) for node in galera.nodes]
+    for host in hosts:
+        host.browser = hosts[0].browser
+    hosts[0].get(count="1")
+    with ThreadPoolExecutor(18) as pool:
+        list(pool.map(lambda turn: hosts[turn % 3].get(count="1", **{f"set[v{turn % 7}]": "1"}), range(200)))
+    assert len(hosts[0].session()) >= (8 if handler == "mysql_variable" else 2)
+    assert [host.errors for host in hosts] == ["", "", ""]
+    first.query(f"DROP DATABASE {name}")
 
 
 def test_each_galera_node_sees_what_the_others_committed_and_one_that_dies_loses_nothing(

@@ -182,7 +182,7 @@ final class CouchDbDatabase
     {
         [$status, $answer] = $this->connection->request($method, $path, $body);
         if (!in_array($status, $statuses, true)) {
-            $reason = is_string($answer['reason'] ?? null) ? $answer['reason'] : '';
+            $reason = implode(', ', array_filter([$answer['error'] ?? '', $answer['reason'] ?? ''], is_string(...)));
             throw new RuntimeException("CouchDB answered $method $this->path with status $status: $reason", $status);
         }
         return [$status, $answer];

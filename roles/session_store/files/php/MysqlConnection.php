@@ -23,10 +23,12 @@ final class MysqlConnection
     /** The server is not fit for work: no node of a cluster, shutting down, read-only, full. */
     private const UNFIT = [1040, 1047, 1053, 1290, 1836];
 
-    /** Deadlock, or on Galera a conflict: nothing of the statement took effect, and the next try may succeed. */
-    private const AGAIN = [1213];
+    /** Deadlock, or a conflict in Galera or Group Replication: nothing took effect, and the next try may succeed. */
+    private const AGAIN = [1213, 3101];
 
     private const TRIES = 4;
+
+    private const CONFLICTS = 30;
 
     private ?PDO $pdo = null;
 
@@ -66,7 +68,7 @@ final class MysqlConnection
      */
     public function run(string $sql, array $values): PDOStatement
     {
-        for ($try = 1; ; ++$try) {
+        for ($tries = $conflicts = 0; ;) {
             $pdo = $this->pdo ??= $this->connect();
             if ($this->readOnly && preg_match('/^(INSERT|UPDATE|DELETE)/', $sql)) {
                 $this->pdo = null;
@@ -81,16 +83,21 @@ final class MysqlConnection
                 $statement->execute($values);
                 return $statement;
             } catch (PDOException $problem) {
-                if ($try >= self::TRIES || !$this->mayTryAgain($problem, microtime(true) - $begin)) {
+                if ($this->isConflict($problem) && ++$conflicts < self::CONFLICTS) {
+                    usleep(random_int(0, 2000 * $conflicts)); // or those who met here would meet again
+                } elseif (++$tries >= self::TRIES || !$this->mayTryAgain($problem, microtime(true) - $begin)) {
                     throw $problem;
                 }
             }
         }
     }
 
-    /** Start a transaction; end() commits it. */
+    /** Start a transaction, unless one is open; end() commits it. */
     public function begin(): void
     {
+        if ($this->pdo?->inTransaction()) {
+            return; // session_reset() reads again without a close before it
+        }
         $this->run('SET TRANSACTION ISOLATION LEVEL READ COMMITTED', []); // no locks on gaps: new ids wait for nobody
         $this->pdo?->beginTransaction();
     }
@@ -118,7 +125,12 @@ final class MysqlConnection
             $this->pdo = null;
             return $this->servers->count() > 1;
         }
-        return in_array($number, self::AGAIN, true) && !$this->pdo?->inTransaction();
+        return false;
+    }
+
+    private function isConflict(PDOException $problem): bool
+    {
+        return in_array((int) ($problem->errorInfo[1] ?? 0), self::AGAIN, true) && !$this->pdo?->inTransaction();
     }
 
     /** @throws PDOException what the last server said, when none could be reached */

@@ -16,6 +16,8 @@ abstract class MysqlStore extends Store
     /** @var array{string, array<string, mixed>}|null  what validateId() found, for read(), which PHP calls next */
     private ?array $looked = null;
 
+    private bool $cleanUpDue = false;
+
     /** @param 'none'|'advisory'|'row' $locking  one request of a session at a time, on the same database server */
     public function __construct(
         protected readonly MysqlConnection $connection,
@@ -31,6 +33,10 @@ abstract class MysqlStore extends Store
         if ($this->locked !== null) {
             $this->attempt('unlock', fn () => $this->connection->run('DO RELEASE_LOCK(?)', [$this->locked]));
             $this->locked = null;
+        }
+        if ($this->cleanUpDue) {
+            $this->cleanUpDue = false;
+            $this->cleanUp();
         }
         return true;
     }
@@ -90,11 +96,21 @@ abstract class MysqlStore extends Store
             return;
         }
         $name = 'lamp:' . substr(hash('sha256', "lock $id"), 0, 56);
+        if ($this->locked === $name) {
+            return; // session_reset() reads again without a close before it
+        }
         $got = $this->connection->run('SELECT GET_LOCK(?, ?)', [$name, $this->lockTimeout])->fetchColumn();
         if ((int) $got !== 1) {
             throw new PDOException("the session is held by another request for more than $this->lockTimeout s");
         }
         $this->locked = $name;
+    }
+
+    public function gc(int $max_lifetime): int|false
+    {
+        // In the transaction that holds the session, what is deleted would stay locked until the request ends.
+        $this->cleanUpDue = $this->locking === 'row';
+        return $this->cleanUpDue ? 0 : $this->cleanUp();
     }
 
     /**
@@ -103,7 +119,7 @@ abstract class MysqlStore extends Store
      * Variables whose session is gone without them (the table was truncated, or another node deleted it while they were
      * written) are found by going over a part of their table: a thousand rows from a random place, by its primary key.
      */
-    public function gc(int $max_lifetime): int|false
+    private function cleanUp(): int
     {
         return $this->attempt('clean up', function (): int {
             $select = 'SELECT id FROM lamp_session WHERE expires_at < UNIX_TIMESTAMP() LIMIT 1000';
@@ -146,8 +162,11 @@ abstract class MysqlStore extends Store
 
     protected function advice(\Throwable $problem): string
     {
-        return $problem instanceof PDOException && ($problem->errorInfo[1] ?? 0) === 1153
-            ? '; raise max_allowed_packet on the server above the size of the largest session'
-            : '';
+        return match ($problem instanceof PDOException ? $problem->errorInfo[1] ?? 0 : 0) {
+            1153 => '; raise max_allowed_packet on the server above the size of the largest session',
+            2006 => '; where the session is large, raise max_allowed_packet on the server above its size',
+            1406 => '; a session, or a variable of one, may have 16 MiB less one byte',
+            default => '',
+        };
     }
 }

@@ -17,6 +17,10 @@ final class MysqlVariableSessionHandler extends MysqlStore
 {
     private const BAD_NULL = 1048;
 
+    /** What one statement takes at most; a larger variable has one of its own. */
+    private const VARIABLES = 1000;
+    private const BYTES = 1 << 20;
+
     /** @var array<string, string> each variable as it was read, serialized */
     private array $known = [];
 
@@ -37,11 +41,16 @@ final class MysqlVariableSessionHandler extends MysqlStore
         }
         $this->attempt('write', function () use ($id, $data): void {
             $now = Variables::split($data);
-            if (!$this->existed) {
+            $existed = $this->existed;
+            if (!$existed) {
                 $this->create($id);
             }
-            $this->save($id, array_diff_assoc($now, $this->known));
+            $changed = array_diff_assoc($now, $this->known);
+            $this->put($id, $changed, 'value = VALUES(value), updated_at = VALUES(updated_at)');
             $this->remove($id, array_keys(array_diff_key($this->known, $now)));
+            if ($existed) {
+                $this->updateTimestamp($id, '');
+            }
             $this->known = $now;
         });
         return true;
@@ -72,13 +81,15 @@ final class MysqlVariableSessionHandler extends MysqlStore
     }
 
     /**
-     * A session that MysqlSessionHandler wrote. Where another request has done so already, what it left stays.
+     * A session that MysqlSessionHandler wrote. Where another request has done so already, what it left stays. One that
+     * nobody understands begins anew, or its user could not even log in.
      */
     private function takeApart(string $id, string $data): void
     {
-        $variables = Variables::split(Variables::modern($data));
-        if ($variables !== []) {
-            $this->put($id, $variables, 'session_id = session_id');
+        try {
+            $this->put($id, Variables::split(Variables::modern($data)), 'session_id = session_id');
+        } catch (\UnexpectedValueException $problem) {
+            error_log('lamp.cluster: a session of the handler mysql is left behind: ' . $problem->getMessage());
         }
         $this->connection->run("UPDATE lamp_session SET data = '' WHERE id = ? AND epoch = ?", [$this->key($id), $this->epoch]);
     }
@@ -99,23 +110,36 @@ final class MysqlVariableSessionHandler extends MysqlStore
         $this->existed = true;
     }
 
-    /** @param array<string, string> $variables */
-    private function save(string $id, array $variables): void
-    {
-        if ($variables !== []) {
-            $this->put($id, $variables, 'value = VALUES(value), updated_at = VALUES(updated_at)');
-            $this->updateTimestamp($id, '');
-        }
-    }
-
     /**
-     * One statement for all of them; the session's row decides whether it takes effect, so that a session that was
-     * ended or purged meanwhile does not come back.
+     * One statement for all of them, where they are neither very many nor very large.
      *
      * @param array<string, string> $variables
      * @param string $change  what happens to those that are there
      */
     private function put(string $id, array $variables, string $change): void
+    {
+        $part = [];
+        $bytes = 0;
+        foreach ($variables as $name => $value) {
+            $bytes += strlen($value);
+            if ($part !== [] && ($bytes > self::BYTES || count($part) === self::VARIABLES)) {
+                $this->putAtOnce($id, $part, $change);
+                [$part, $bytes] = [[], strlen($value)];
+            }
+            $part[$name] = $value;
+        }
+        if ($part !== []) {
+            $this->putAtOnce($id, $part, $change);
+        }
+    }
+
+    /**
+     * The session's row decides whether it takes effect, so that a session that was ended or purged meanwhile does not
+     * come back.
+     *
+     * @param array<string, string> $variables
+     */
+    private function putAtOnce(string $id, array $variables, string $change): void
     {
         $row = '((SELECT s.id FROM lamp_session s WHERE s.id = ? AND s.epoch = ?), ?, ?, ?, UNIX_TIMESTAMP())';
         $values = [];
@@ -139,8 +163,8 @@ final class MysqlVariableSessionHandler extends MysqlStore
     /** @param list<int|string> $names */
     private function remove(string $id, array $names): void
     {
-        if ($names !== []) {
-            $hashes = array_map(fn (int|string $name): string => $this->key((string) $name), $names);
+        foreach (array_chunk($names, self::VARIABLES) as $part) {
+            $hashes = array_map(fn (int|string $name): string => $this->key((string) $name), $part);
             $sql = 'DELETE FROM lamp_session_variable WHERE session_id = ? AND name_hash IN ('
                 . self::marks($hashes) . ')';
             $this->connection->run($sql, [$this->key($id), ...$hashes]);

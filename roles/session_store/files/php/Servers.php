@@ -13,9 +13,12 @@ namespace Lamp\Cluster\Session;
  */
 final class Servers
 {
+    /** @var array<int, int>  when servers failed in this process, by number */
+    private array $failures = [];
+
     /**
      * @param list<array<string, mixed>> $servers
-     * @param string $folder   where this host remembers; without one, nothing is remembered
+     * @param string $folder   where this host remembers; without one, a process only remembers what it met itself
      * @param int    $seconds  for how long
      */
     public function __construct(
@@ -46,6 +49,7 @@ final class Servers
 
     public function failed(int $number): void
     {
+        $this->failures[$number] = time();
         if (is_dir($this->folder)) {
             touch($this->mark($number));
         }
@@ -53,6 +57,7 @@ final class Servers
 
     public function works(int $number): void
     {
+        unset($this->failures[$number]);
         if ($this->folder !== '' && file_exists($this->mark($number))) {
             unlink($this->mark($number));
         }
@@ -60,6 +65,9 @@ final class Servers
 
     private function failedLately(int $number): bool
     {
+        if ($this->isLately($this->failures[$number] ?? 0)) {
+            return true;
+        }
         if ($this->folder === '') {
             return false;
         }
@@ -68,11 +76,17 @@ final class Servers
         if ($since === false) {
             return false;
         }
-        if ($since > time() - $this->seconds) {
+        if ($this->isLately($since)) {
             return true;
         }
         touch($this->mark($number)); // this request finds out how it is; the others go on without it meanwhile
         return false;
+    }
+
+    /** What lies ahead was written before the clock was put back: nobody knows how long ago. */
+    private function isLately(int $since): bool
+    {
+        return $since > time() - $this->seconds && $since <= time();
     }
 
     private function mark(int $number): string

@@ -57,7 +57,7 @@ abstract class Store implements
 
     protected function ttl(): int
     {
-        return max(1, (int) ini_get('session.gc_maxlifetime'));
+        return max(1, min(0x7fffffff, (int) ini_get('session.gc_maxlifetime'))); // times have 32 bits in tables
     }
 
     /** What works on single variables needs a text that can be taken apart. */

@@ -16,7 +16,8 @@ spl_autoload_register(static function (string $class): void {
 
 (static function (): void {
     $file = getenv('LAMP_SESSION_CONFIG') ?: '/etc/lamp.cluster/session.php';
-    $settings = is_readable($file) ? require $file : null;
+    // Outside of an open_basedir PHP would say so on the page.
+    $settings = @is_readable($file) ? require $file : null;
     if (!is_array($settings)) {
         error_log("lamp.cluster: $file cannot be read; sessions stay with the handler of php.ini");
         return;
