@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -70,7 +69,7 @@ def test_under_row_locks_two_clean_up_at_once(site: Start, mariadb: MariaDB, dat
 
 def test_a_session_of_very_many_variables(site: Start) -> None:
     shop = site("mysql_variable")
-    run(shop, "session_start(); for ($n = 0; $n < 14000; ++$n) { $_SESSION[\"v$n\"] = $n; }")
+    run(shop, 'session_start(); for ($n = 0; $n < 14000; ++$n) { $_SESSION["v$n"] = $n; }')
     assert len(shop.session()) == 14000  # times five: more values than one statement may have
     run(shop, "session_start(); $_SESSION = ['a' => 1];")
     assert shop.session() == {"a": 1}
