@@ -51,6 +51,7 @@ DROP = """CREATE TABLE IF NOT EXISTS {table} (
   PRIMARY KEY (delta_set, tag)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"""
 NATIVE = {"change_number", "delta_set", "start_dt", "complete_dt", "applied_by", "description"}
+APPLIED_COLUMNS = ("change_number", "delta_set", "start_dt", "complete_dt", "applied_by", "description", "checksum")
 STATE_COLUMNS = "change_number, delta_set, direction, checksum, file_hash, done, done_hash, running, complete, error"
 
 
@@ -217,46 +218,55 @@ class Changelog:
             f" WHERE delta_set = {self.set_literal} AND done_at IS NULL"
         )
 
-    def progress_sql(self, delta: Delta, progress: Progress, error: str = "") -> str:
-        """Records how far ``delta`` got."""
+    def progress_row(self, delta: Delta, progress: Progress, error: str = "") -> str:
+        """What ``state_sql`` records of a delta that is not complete: how far it got."""
         running = "NULL" if progress.running is None else progress.running
         return (
-            f"REPLACE INTO {self.state} ({STATE_COLUMNS}) VALUES ({delta.number}, {self.set_literal},"
-            f" '{progress.direction}', '{delta.checksum}', '{delta.file_hash}', {progress.done},"
-            f" '{progress.done_hash}', {running}, 0, {literal(error[:2000]) if error else 'NULL'})"
+            f"({delta.number}, {self.set_literal}, '{progress.direction}', '{delta.checksum}', '{delta.file_hash}',"
+            f" {progress.done}, '{progress.done_hash}', {running}, 0, {literal(error[:2000]) if error else 'NULL'})"
         )
 
-    def remember_sql(self, delta: Delta) -> str:
-        """Records the checksum of a delta that is applied."""
+    def complete_row(self, delta: Delta) -> str:
+        """What ``state_sql`` records of a delta that is applied: its checksum."""
         return (
-            f"REPLACE INTO {self.state} ({STATE_COLUMNS}) VALUES ({delta.number}, {self.set_literal}, 'do',"
-            f" '{delta.checksum}', '{delta.file_hash}', {len(delta.statements)}, '{delta.checksum}', NULL, 1, NULL)"
+            f"({delta.number}, {self.set_literal}, 'do', '{delta.checksum}', '{delta.file_hash}',"
+            f" {len(delta.statements)}, '{delta.checksum}', NULL, 1, NULL)"
         )
 
-    def complete_sql(self, delta: Delta, begun: float | None, *, present: bool) -> list[str]:
-        """Records ``delta`` as applied; ``begun`` is seconds of the epoch, None means now.
+    def state_sql(self, rows: t.Iterable[str]) -> str:
+        """Records ``rows``, whatever was recorded of these deltas before."""
+        return f"REPLACE INTO {self.state} ({STATE_COLUMNS}) VALUES {', '.join(rows)}"
 
-        Of a row that is ``present`` only the end is written: the rest is what the tool wrote that began it.
-        """
-        if present:
-            kept = ", start_dt = start_dt" if "start_dt" in self.columns else ""
-            row = (
-                f"UPDATE {self.table} SET complete_dt = CURRENT_TIMESTAMP{kept}"
-                f" WHERE change_number = {delta.number} AND {self._in_set}"
-            )
-        else:
-            values = {
-                "change_number": str(delta.number),
-                "delta_set": self.set_literal,
-                "start_dt": "CURRENT_TIMESTAMP" if begun is None else f"FROM_UNIXTIME({begun:.3f})",
-                "complete_dt": "CURRENT_TIMESTAMP",
-                "applied_by": "LEFT(CURRENT_USER(), 100)",
-                "description": literal(delta.name[:500]),
-                "checksum": f"'{delta.fork_checksum}'",
-            }
-            names = [name for name in values if name in self.columns]
-            row = f"INSERT INTO {self.table} ({', '.join(names)}) VALUES ({', '.join(values[name] for name in names)})"
-        return [row, self.remember_sql(delta)]
+    def applied_row(self, delta: Delta, begun: float | None) -> str:
+        """What ``applied_sql`` records of a delta; ``begun`` is seconds of the epoch, None means now."""
+        values = {
+            "change_number": str(delta.number),
+            "delta_set": self.set_literal,
+            "start_dt": "CURRENT_TIMESTAMP" if begun is None else f"FROM_UNIXTIME({begun:.3f})",
+            "complete_dt": "CURRENT_TIMESTAMP",
+            "applied_by": "LEFT(CURRENT_USER(), 100)",
+            "description": literal(delta.name[:500]),
+            "checksum": f"'{delta.fork_checksum}'" if "checksum" in self.columns else "",
+        }
+        return f"({', '.join(value for name, value in values.items() if name in self.columns)})"
+
+    def applied_sql(self, rows: t.Iterable[str]) -> str:
+        """Gives deltas their rows in dbdeploy's own table."""
+        names = [name for name in APPLIED_COLUMNS if name in self.columns]
+        return f"INSERT INTO {self.table} ({', '.join(names)}) VALUES {', '.join(rows)}"
+
+    def complete_sql(self, delta: Delta, begun: float | None) -> list[str]:
+        """Records ``delta`` as applied."""
+        return [self.applied_sql([self.applied_row(delta, begun)]), self.state_sql([self.complete_row(delta)])]
+
+    def end_sql(self, delta: Delta) -> list[str]:
+        """Records ``delta`` as applied that another tool began; it wrote the rest of its row."""
+        kept = ", start_dt = start_dt" if "start_dt" in self.columns else ""
+        return [
+            f"UPDATE {self.table} SET complete_dt = CURRENT_TIMESTAMP{kept}"
+            f" WHERE change_number = {delta.number} AND {self._in_set}",
+            self.state_sql([self.complete_row(delta)]),
+        ]
 
     def forget_sql(self, delta: Delta) -> list[str]:
         """Takes ``delta`` out of the changelog, as it was undone; applied again, it drops sessions again."""
@@ -272,13 +282,17 @@ class Changelog:
         return f"DELETE FROM {self.state} WHERE change_number = {delta.number} AND delta_set = {self.set_literal}"
 
     def commit_sql(self, statements: t.Sequence[str], *, alone: bool) -> list[str]:
-        """``statements`` and a COMMIT: one question where the server knows blocks outside of routines.
+        """``statements`` and a COMMIT.
 
         ``alone``: the delta may have changed how the server reads, so each goes by itself and as plain as can be.
         """
-        if self.session.compound and not alone:
-            return [f"BEGIN NOT ATOMIC {'; '.join(statements)}; COMMIT; END"]
-        return [*statements, "COMMIT"]
+        return [*statements, "COMMIT"] if alone else self.block_sql([*statements, "COMMIT"])
+
+    def block_sql(self, statements: t.Sequence[str]) -> list[str]:
+        """``statements`` in one question where the server knows blocks outside of routines."""
+        if self.session.compound and len(statements) > 1:
+            return [f"BEGIN NOT ATOMIC {'; '.join(statements)}; END"]
+        return list(statements)
 
     def write(self, statements: t.Sequence[str]) -> None:
         """Run statements of the records alone, and commit."""

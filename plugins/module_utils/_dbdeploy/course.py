@@ -34,6 +34,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.tables impo
 
 NO_SAVEPOINT = 1305
 COMMIT_SURELY = frozenset(["ALTER", "CREATE", "DROP", "RENAME", "TRUNCATE"])
+SHARED = frozenset(["DELETE", "DO", "INSERT", "REPLACE", "SELECT", "UPDATE", "WITH"])
 LOCK_TABLES = re.compile(r"(\s*LOCK\s+TABLES?\s+)", re.IGNORECASE)
 
 
@@ -41,18 +42,20 @@ class Step:
     """One thing to send: ``sql``, the ``index`` of the delta's statement (None for a record).
 
     ``durable``: how many statements are sure to stay once this was answered. ``open_end``: whether a failure leaves
-    open what took effect. ``last``: with this the delta is complete.
+    open what took effect. ``row``: the row of the state that ``sql`` records, where others may be recorded along.
+    ``last``: with this the delta is complete.
     """
 
-    __slots__ = ("durable", "index", "last", "open_end", "sql")
+    __slots__ = ("durable", "index", "last", "open_end", "row", "sql")
 
     def __init__(
-        self, sql: str, index: int | None = None, *, durable: int | None = None, open_end: bool = False
+        self, sql: str, index: int | None = None, *, durable: int | None = None, open_end: bool = False, row: str = ""
     ) -> None:
         self.sql = sql
         self.index = index
         self.durable = durable
         self.open_end = open_end
+        self.row = row
         self.last = False
 
 
@@ -83,15 +86,23 @@ class Course:
             self._hashes.append(self._hash.hexdigest())
         return self._hashes[done]
 
-    def progress(self, done: int, *, running: bool = False, error: str = "") -> str:
-        """The SQL that records ``done`` statements, and that the next one is running."""
+    def row(self, done: int, *, running: bool = False, error: str = "") -> str:
+        """The row that records ``done`` statements, and that the next one is running."""
         progress = Progress(self.direction, done, self.hash_of(done), done + 1 if running else None)
-        return self.changelog.progress_sql(self.delta, progress, error)
+        return self.changelog.progress_row(self.delta, progress, error)
 
-    def steps(self, first: int, completion: list[str]) -> t.Iterator[Step]:
-        """What to send from statement ``first`` on; ``completion`` records that the delta is complete."""
+    def progress(self, done: int, *, running: bool = False, error: str = "") -> str:
+        """The SQL that records that row."""
+        return self.changelog.state_sql([self.row(done, running=running, error=error)])
+
+    def work(self, first: int) -> t.Iterator[Step]:
+        """What to send from statement ``first`` on, but for the record that the delta is complete."""
         for index in range(first, len(self.statements)):
             yield from self._one(index)
+
+    def steps(self, first: int, completion: list[str]) -> t.Iterator[Step]:
+        """The same, and ``completion``, which records that the delta is complete."""
+        yield from self.work(first)
         count = len(self.statements)
         if not self.changelog.transactional and count:  # a row of such a table must not be there before the work is
             yield from self._record([self.progress(count)], count)
@@ -105,6 +116,16 @@ class Course:
         """Whether the next delta is not to go along: were the runner killed, the server would go on with it."""
         return self.alone or any(statement.kind != QUERY for statement in self.statements)
 
+    @property
+    def shares(self) -> bool:
+        """Whether others may be in the same transaction: nothing in it ends that, or takes it back, but DDL."""
+        return (
+            self.direction == "do"
+            and not self.alone
+            and self.changelog.transactional
+            and all(each.kind == DDL or each.first_word in SHARED for each in self.statements)
+        )
+
     def _record(self, statements: list[str], durable: int, *, open_end: bool = False) -> t.Iterator[Step]:
         sql = self.changelog.commit_sql(statements, alone=self.alone)
         for statement in sql[:-1]:
@@ -117,7 +138,8 @@ class Course:
         after = index + 1
         if statement.kind == DDL:
             sure = not self.alone and statement.first_word in COMMIT_SURELY
-            yield Step(self.progress(index, running=True))
+            row = self.row(index, running=True)
+            yield Step(self.changelog.state_sql([row]), row=row)
             yield Step(statement.text, index, durable=after if sure else None)
             if self.alone:
                 self.tables.refresh()

@@ -223,7 +223,7 @@ class Engine:
         present = delta.number in self.foreign
         takes_effect = present and self.settings.on_unknown == "skip"
         if state == "baselined" or (takes_effect and delta.number not in self.unfinished):
-            sql = changelog.complete_sql(delta, runner.now(), present=present)
+            sql = changelog.end_sql(delta) if present else changelog.complete_sql(delta, runner.now())
             if state == "applied" and delta.tagged:
                 sql.append(changelog.drop_sql(delta.drop_tag))
             runner.flush()
@@ -241,4 +241,5 @@ class Engine:
             self.changelog.drops_done()
             self.changelog.write([])
         if self.settings.accept_changed:
-            self.changelog.write([self.changelog.remember_sql(delta) for delta in self.edited()])
+            edited = [self.changelog.complete_row(delta) for delta in self.edited()]
+            self.changelog.write([self.changelog.state_sql(edited)] if edited else [])

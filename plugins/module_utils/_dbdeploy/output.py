@@ -146,7 +146,7 @@ class Scripts:
         if direction == "undo":
             completion = self.changelog.forget_sql(delta)
         else:
-            completion = self.changelog.complete_sql(delta, None, present=False)
+            completion = self.changelog.complete_sql(delta, None)
             completion += [self.changelog.drop_sql(delta.drop_tag)] if delta.tagged and not records_only else []
         course = Course(self.changelog, self.tables, delta, direction, offline=True)
         count = len(course.statements)

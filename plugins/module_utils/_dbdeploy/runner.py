@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog, Progress
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.course import Course, Step
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.course import NO_SAVEPOINT, Course, Step
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import Delta
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import (
     LOST,
@@ -22,6 +22,13 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session imp
 )
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import CALL, DDL, Statement
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.tables import Tables
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.together import (
+    SAVEPOINT,
+    TOGETHER,
+    Job,
+    Sent,
+    Together,
+)
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._mysql import (
     CONFLICT,
@@ -33,7 +40,6 @@ from ansible_collections.lamp.cluster.plugins.module_utils._mysql import (
 
 RETRIES = {LOCK_WAIT: 1, DEADLOCK: 5, CONFLICT: 5}  # how often a transaction is begun again that left nothing behind
 NEVER_BEGAN = (1044, 1054, 1064, 1136, 1142, 1143, 1146, 1305, 1364)  # errors of names, grants and grammar
-TOGETHER = 32  # deltas that travel in one packet, at most
 PACKET = 256 * 1024  # characters after which a packet is sent
 SHOWN = 300  # characters of a statement that a message shows
 
@@ -48,40 +54,20 @@ class Lock(t.Protocol):
         """The run goes on over another connection."""
 
 
-class Job:
-    """One delta that is run: its course, what records that it is complete, and how far it is.
-
-    ``first`` is the index of the statement that it begins with, ``durable`` of the first that may not stay.
-    """
-
-    def __init__(self, course: Course, first: int, completion: list[str]) -> None:
-        self.course = course
-        self.first = self.durable = first
-        self.completion = completion
-        self.complete = False
-        self.tries: dict[int, int] = {}
-
-    def steps(self) -> t.Iterator[tuple[Job, Step]]:
-        """What is still to be sent."""
-        for step in self.course.steps(self.durable, self.completion):
-            yield self, step
-
-
 class StepError(Exception):
-    """A step of ``job`` failed with ``error``."""
+    """What was ``sent`` failed with ``error``."""
 
-    def __init__(self, job: Job, step: Step, error: Exception) -> None:
-        super().__init__(job, step, error)
-        self.job = job
-        self.step = step
+    def __init__(self, sent: Sent, error: Exception) -> None:
+        super().__init__(sent, error)
+        self.sent = sent
         self.error = error
 
 
 class Runner:
     """Applies and undoes deltas, one after another; ``done`` is what it says of those that are complete.
 
-    Small deltas wait for each other and travel in one packet; each is a transaction of its own in there, and the server
-    stops at the first that fails. ``on_unknown`` is ``fail``, ``retry`` or ``skip``.
+    Small deltas wait for each other and travel in one packet, and the server stops at the first that fails.
+    ``on_unknown`` is ``fail``, ``retry`` or ``skip``.
     """
 
     def __init__(self, changelog: Changelog, lock: Lock, on_unknown: str) -> None:
@@ -92,6 +78,8 @@ class Runner:
         self.database_changed = False
         self.done: list[dict[str, t.Any]] = []
         self.waiting: list[Job] = []
+        self.under_way: list[Job] = []  # sent, and not complete
+        self.together = Together(changelog)
         self.tables = Tables(self.session)
         self.used = False  # whether a delta left something in the session
         clock = self.session.query("SELECT UNIX_TIMESTAMP(CURRENT_TIMESTAMP(3))")[0][0]
@@ -114,35 +102,71 @@ class Runner:
         if first:
             self.database_changed = True
             self._replay_settings(course, first)
-        self.waiting.append(Job(course, first, self._completion(delta, direction, present)))
+        shares = self.session.packets and not earlier and not present and course.shares
+        self.waiting.append(Job(course, first, self.now(), present=present, shares=shares))
         if not waits or len(self.waiting) == TOGETHER:
-            self.flush()
+            self._send(settle=not shares)
 
     def flush(self) -> None:
-        """Run what waits. :raises LampError: see the callees"""
+        """Run what waits, and leave no transaction open. :raises LampError: see the callees"""
+        self._send(settle=True)
+
+    def _send(self, *, settle: bool) -> None:
         jobs, self.waiting = self.waiting, []
-        self.since = time.monotonic()
-        while jobs:
+        self.under_way += jobs
+        self.last_answer = time.monotonic()
+        sent = False
+        while not sent:
             try:
-                self._send_all(step for job in jobs for step in job.steps())
+                self._send_all(self.together.steps(jobs, settle=settle))
+                sent = True
             except StepError as failure:
-                job, number = failure.job, number_of(failure.error)
-                job.tries[number] = job.tries.get(number, 0) + 1
-                if job.tries[number] > RETRIES.get(number, 0) or not self._left_nothing(job.course, failure.step):
-                    self._failed(job, failure.step, failure.error)
-                self.session.roll_back()
-            jobs = [job for job in jobs if not job.complete]
+                self._judge(failure)
+                self.together = Together(self.changelog)
+            jobs = self.under_way = [job for job in self.under_way if not job.complete]
+
+    def _judge(self, failure: StepError) -> None:
+        """Return where what failed may be tried again. :raises LampError: where it may not"""
+        job, step, number = failure.sent.job, failure.sent.step, number_of(failure.error)
+        job.tries[number] = job.tries.get(number, 0) + 1
+        others = failure.sent.others
+        if others and number not in LOST and not self._keep(others, step):
+            for each in self.under_way:
+                each.shares = False  # so that it is seen which of them cannot be run, and the others are not held up
+        elif job.tries[number] > RETRIES.get(number, 0) or not self._left_nothing(job.course, step):
+            self._failed(job, step, failure.error)
+        self.session.roll_back()
+
+    def _keep(self, others: list[Job], step: Step) -> bool:
+        """Keep what ``others`` did in the transaction in which ``step`` of a later delta failed, if it is still there.
+
+        :raises LampError: when that cannot be recorded
+        """
+        if step.index is None:
+            return False
+        try:
+            self.session.send([f"ROLLBACK TO SAVEPOINT {SAVEPOINT}"])
+        except PacketError as failure:
+            if number_of(failure.error) != NO_SAVEPOINT:
+                raise records_error(failure.error) from failure.error
+            applied, _begun = self.changelog.applied()  # DDL has made it durable, or it was a deadlock's victim
+            if not applied.issuperset(job.delta.number for job in others):
+                return False
+        else:
+            self.changelog.write(self.together.complete_sql(others))
+        for job in others:
+            self._completed(job)
+        return True
 
     def _completed(self, job: Job) -> None:
         """Say so, and forget what was needed to get there."""
         job.complete = self.database_changed = True
-        began, self.since = self.since, time.monotonic()
-        delta = job.course.delta
+        delta = job.delta
         self.done.append(
             {
                 **delta.summary(),
                 "statements": len(job.course.statements),
-                "duration": round(self.since - began, 3),
+                "duration": round(job.answered - job.started, 3),
                 "resumed_at": job.first,
                 "retries": sum(job.tries.values()),
             }
@@ -153,13 +177,6 @@ class Runner:
         """The server's time in seconds of the epoch."""
         return time.time() + self.ahead
 
-    def _completion(self, delta: Delta, direction: str, present: bool) -> list[str]:
-        """The SQL that records the end of ``delta``."""
-        if direction == "undo":
-            return self.changelog.forget_sql(delta)
-        sql = self.changelog.complete_sql(delta, self.now(), present=present)
-        return [*sql, self.changelog.drop_sql(delta.drop_tag)] if delta.tagged else sql
-
     @staticmethod
     def _left_nothing(course: Course, step: Step) -> bool:
         """Whether all since the last durable record is gone with a rollback."""
@@ -167,32 +184,35 @@ class Runner:
             return False
         return step.index is None or course.statements[step.index].kind not in (DDL, CALL)
 
-    def _send_all(self, steps: t.Iterator[tuple[Job, Step]]) -> None:
+    def _send_all(self, steps: t.Iterator[Sent]) -> None:
         """Send steps in as few packets as may be."""
-        packet: list[tuple[Job, Step]] = []
+        packet: list[Sent] = []
         size = 0
-        for job, step in steps:
-            packet.append((job, step))
-            size += len(step.sql)
-            if job.course.alone or not self.session.packets or size > PACKET:
+        for sent in steps:
+            packet.append(sent)
+            size += len(sent.step.sql)
+            if sent.job.course.alone or not self.session.packets or size > PACKET:
                 self._send_packet(packet)
                 packet, size = [], 0
         if packet:
             self._send_packet(packet)
 
-    def _send_packet(self, packet: list[tuple[Job, Step]]) -> None:
-        def answered(index: int) -> None:
-            job, step = packet[index]
-            if step.durable is not None:
-                job.durable = max(job.durable, step.durable)
-            if step.last:
-                self._completed(job)
-
+    def _send_packet(self, packet: list[Sent]) -> None:
         self.lock.check()
         try:
-            self.session.send([step.sql for _job, step in packet], answered)
+            self.session.send([sent.step.sql for sent in packet], lambda index: self._answered(packet[index]))
         except PacketError as failure:
-            raise StepError(*packet[failure.index], failure.error) from failure.error
+            raise StepError(packet[failure.index], failure.error) from failure.error
+
+    def _answered(self, sent: Sent) -> None:
+        job, step = sent.job, sent.step
+        job.started = job.started or self.last_answer
+        job.answered = self.last_answer = time.monotonic()
+        if step.durable is not None:
+            job.durable = max(job.durable, step.durable)
+        for each in sent.ends:
+            if not each.complete:  # of a CALL several answers come
+                self._completed(each)
 
     def _resume_at(self, course: Course, earlier: Progress | None) -> int:
         """Index of the first statement to run."""

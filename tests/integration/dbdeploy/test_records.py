@@ -342,6 +342,43 @@ def test_of_deltas_that_travel_together_those_before_the_failed_one_are_applied(
     assert deltas.rows("SELECT id FROM item") == [(2,), (3,), (4,)]
 
 
+@pytest.mark.parametrize(
+    ("ddl", "error"), [("CREATE TABLE item (id INT);", 1050), ("CREATE TABLE other (id INT,);", 1064)]
+)
+def test_ddl_that_fails_takes_nothing_of_the_deltas_before_it_along(deltas: Folder, ddl: str, error: int) -> None:
+    deltas.write(
+        _1_item="CREATE TABLE item (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20)) ENGINE=InnoDB;",
+        _2_row="INSERT INTO item (name) VALUES ('two');",
+        _3_row="INSERT INTO item (name) VALUES ('three');",
+        _4_mixed=f"INSERT INTO item (name) VALUES ('four');\n{ddl}",
+        _5_row="INSERT INTO item (name) VALUES ('five');",
+    )
+    failed = deltas.here()
+    assert failed["failed_delta"] == {"number": 4, "name": "4_mixed.sql", "statement": 2, "error": error}
+    assert names(failed["applied"]) == ["1_item.sql", "2_row.sql", "3_row.sql"]
+    assert deltas.applied() == [1, 2, 3]
+    deltas.write(_4_mixed="INSERT INTO item (name) VALUES ('four');\nCREATE TABLE other (id INT) ENGINE=InnoDB;")
+    assert names(deltas.here()["applied"]) == ["4_mixed.sql", "5_row.sql"]
+    rows = deltas.rows("SELECT id, name FROM item ORDER BY id")
+    assert [name for _id, name in rows] == ["two", "three", "four", "five"]
+    assert rows[:2] == [(1, "two"), (2, "three")]  # never run twice
+
+
+def test_records_that_are_refused_for_one_of_several_name_it_and_hold_nothing_of_the_others_up(deltas: Folder) -> None:
+    deltas.write(
+        _1_item=TABLE,
+        _2_row="INSERT INTO item VALUES (2, 'a');",
+        _3_row="INSERT INTO changelog VALUES (4, 'Main', NOW(), NOW(), 'somebody', 'not us');",
+        _4_row="INSERT INTO item VALUES (4, 'a');",
+        _5_row="INSERT INTO item VALUES (5, 'a');",
+    )
+    failed = deltas.here()
+    assert (failed["error_code"], names(failed["applied"])) == (
+        "dbdeploy_records", ["1_item.sql", "2_row.sql", "3_row.sql"],
+    )  # fmt: skip
+    assert (deltas.applied(), deltas.rows("SELECT id FROM item")) == ([1, 2, 3, 4], [(2,)])
+
+
 def test_a_delta_among_others_is_begun_again_after_a_deadlock(deltas: Folder) -> None:
     deltas.write(_1_item=TABLE + "INSERT INTO item VALUES (1, 'a'), (2, 'a');")
     assert deltas.here()["changed"]
