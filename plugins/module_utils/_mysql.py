@@ -15,7 +15,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._module import Argume
 
 try:
     import pymysql
-    from pymysql.constants import CLIENT
+    from pymysql.constants import CLIENT, COMMAND
 except ImportError:
     pymysql = None  # type: ignore[assignment]
 
@@ -68,6 +68,15 @@ if pymysql:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
             return context
+
+        def ask(self, sql: str) -> None:
+            """Send statements and wait for nothing; ``next_result`` then gives the answers, one after another."""
+            self._execute_command(COMMAND.COM_QUERY, sql.encode(self.encoding))  # type: ignore[attr-defined]
+
+        @property
+        def more(self) -> bool:
+            """Whether a further answer comes after the one that was had last."""
+            return bool(self._result and self._result.has_next)  # type: ignore[attr-defined]
 
 
 LOCK_WAIT, DEADLOCK, NO_TABLE = 1205, 1213, 1146

@@ -11,8 +11,8 @@ version_added: 1.0.0
 description:
   - Applies the numbered delta files of a folder that the database has not seen yet, in their order, and records them in
     dbdeploy's changelog table.
-  - A delta that failed half way is resumed where it stopped once it was mended. A delta of DML alone is one transaction
-    together with its record.
+  - A delta that failed half way is resumed where it stopped once it was mended. A delta of DML alone is in one
+    transaction with its record.
   - A delta may be tagged with the comment line C(-- @DROP-SESSIONS). The drop is recorded with the delta, and is due
     until it is acknowledged with O(state=sessions_dropped).
   - One runner at a time works on a database, on a single server as on Galera.

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ from typing import Any
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.options import ARGUMENTS
 from ansible_collections.lamp.cluster.plugins.modules import dbdeploy
 
+from tests.benchmark.network import delayed, remark
 from tests.benchmark.peers import PEERS, Deltas, Peer, Raw, generate
 from tests.benchmark.table import Table, Timed
 from tests.support.modules import COLLECTIONS, ROOT, run_ansible, run_module
@@ -25,6 +27,7 @@ from tests.support.servers.mariadb import MariaDB
 
 SIZES = (10, 100, 1000)
 OTHERS = tuple(peer.name for peer in PEERS)
+QUICK = tuple(peer for peer in PEERS if max(SIZES) < peer.once_from)
 REMARKS = (
     "Every fourth delta makes a table and puts a row into it, the others add a row: 1250 statements in 1000 deltas. The"
     " floor is the client with all statements in one script, which records nothing.",
@@ -87,10 +90,11 @@ class Task(Engine):
         check(run_ansible("localhost", "localhost,", "dbdeploy", self.options, "-c", "local", "-e", python))
 
 
-def contestants(folder: Path, server: MariaDB, deltas: Deltas) -> list[Peer]:
+def contestants(
+    folder: Path, server: MariaDB, deltas: Deltas, kinds: tuple[type[Peer], ...] = (Raw, Engine, Process, Task, *PEERS)
+) -> list[Peer]:
     """Those that can be had with so many deltas, with their files."""
     found: list[Peer] = []
-    kinds: tuple[type[Peer], ...] = (Raw, Engine, Process, Task, *PEERS)
     for kind in kinds:
         if len(deltas) in kind.sizes:
             peer = kind(folder / kind.__name__.lower(), server, f"bench_{kind.__name__.lower()}")
@@ -150,3 +154,12 @@ def measure(table: Table, label: str, server: MariaDB, folder: Path, size: int) 
     slow = [peer.name for peer in peers if size >= peer.once_from]
     table.measure(f"{size} deltas, {label}", {peer.name: applies(peer) for peer in peers}, rounds=3, once=slow)
     return peers
+
+
+def measure_across(table: Table, label: str, server: MariaDB, folder: Path, size: int) -> None:
+    """Time the quick ones as from another host."""
+    table.remarks.append(remark())
+    far = copy.copy(server)
+    with delayed("127.0.0.1", server.port) as far.port:
+        peers = contestants(folder / "far", far, generate(size), (Raw, Engine, *QUICK))
+        table.measure(f"{size} deltas, {label}", {peer.name: applies(peer) for peer in peers}, rounds=3)

@@ -8,7 +8,18 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tests.benchmark.applying import OTHERS, REMARKS, SIZES, Engine, Process, Task, count_questions, measure, peak
+from tests.benchmark.applying import (
+    OTHERS,
+    REMARKS,
+    SIZES,
+    Engine,
+    Process,
+    Task,
+    count_questions,
+    measure,
+    measure_across,
+    peak,
+)
 from tests.benchmark.peers import Peer, Raw, Yoyo, generate, installed, versions
 from tests.benchmark.table import Headline, Table
 from tests.support.servers.mariadb import MariaDB
@@ -19,6 +30,7 @@ REMARK = (
     "*fsync neutralised* is that the server is told not to wait for the disk (innodb_flush_log_at_trx_commit). yoyo is"
     " measured once at 1000 deltas: its time grows with the square of their number."
 )
+ACROSS = "across a network, fsync neutralised"
 HEADLINES = (Headline(f"{MOST} deltas, nothing to do", f"nothing to do at {MOST} deltas", "engine", OTHERS),)
 
 
@@ -41,6 +53,7 @@ def bench(table: Table) -> None:
         for size in SIZES:
             peers = measure(table, "fsync neutralised", server, Path(name), size)
         again = {peer.name: peer.run for peer in peers if not isinstance(peer, Raw)}
+        measure_across(table, ACROSS, server, Path(name), MOST)
         table.measure(f"nothing to do at {MOST} deltas", again, rounds=3)
         counted = [peer for peer in peers if not isinstance(peer, (Process, Task, Yoyo))]
         table.remarks.append(count_questions(counted, sum(map(len, generate(MOST))), MOST))

@@ -48,19 +48,21 @@ def body_of(text: str, backslash: bool = True) -> Body | None:
     """A reader for the statement that begins with ``text``, or None where no statement can be inside of it."""
     if not MAYBE.match(text):
         return None
-    found = list(islice(tokens(text, backslash), 40))
-    words = [token.upper() for token in found]
-    if words[0] in ("CREATE", "ALTER"):
-        for position, word in enumerate(words[1:], 1):
+    words = (token.upper() for token in islice(tokens(text, backslash), 40))
+    previous = next(words)
+    if previous in ("CREATE", "ALTER"):
+        for word in words:
             if word in KINDS:
                 return Body(word)
-            quoted = word[0] in "'\"`@" or words[position - 1] in ("=", "@", "DEFINER")
+            quoted = word[0] in "'\"`@" or previous in ("=", "@", "DEFINER")
             if word not in BEFORE_KIND and not quoted:
                 return None
+            previous = word
         return None
-    label = LABEL.match(" ".join(found[:4]))
-    first = label.group(2).upper() if label else words[0]
-    if first in COMPOUND or (first == "BEGIN" and (label or words[1:2] == ["NOT"])):
+    head = [previous, *islice(words, 3)]
+    label = LABEL.match(" ".join(head))
+    first = label.group(2) if label else previous
+    if first in COMPOUND or (first == "BEGIN" and (label or head[1:2] == ["NOT"])):
         return Body("")
     return None
 

@@ -5,8 +5,8 @@
 
 A record is written *before* what may leave the outcome open: DDL makes the open transaction durable at the very moment
 that it begins, so the record that says "running" is there exactly when it may have taken effect. Statements on tables
-that no rollback reaches get a record of their own before and after. All others are one transaction with the record
-that says the delta is complete.
+that no rollback reaches get a record of their own before and after. All others are in one transaction with the record
+that says the delta is complete; whether other deltas are in it too is not decided here.
 """
 
 from __future__ import annotations

@@ -79,6 +79,7 @@ class Runner:
         self.done: list[dict[str, t.Any]] = []
         self.waiting: list[Job] = []
         self.under_way: list[Job] = []  # sent, and not complete
+        self.asked: list[Sent] = []  # what the server works at, while the next is made ready
         self.together = Together(changelog)
         self.tables = Tables(self.session)
         self.used = False  # whether a delta left something in the session
@@ -114,13 +115,15 @@ class Runner:
     def _send(self, *, settle: bool) -> None:
         jobs, self.waiting = self.waiting, []
         self.under_way += jobs
-        self.last_answer = time.monotonic()
         sent = False
         while not sent:
             try:
                 self._send_all(self.together.steps(jobs, settle=settle))
+                if settle:
+                    self._await()
                 sent = True
             except StepError as failure:
+                self.asked = []
                 self._judge(failure)
                 self.together = Together(self.changelog)
             jobs = self.under_way = [job for job in self.under_way if not job.complete]
@@ -191,18 +194,36 @@ class Runner:
         for sent in steps:
             packet.append(sent)
             size += len(sent.step.sql)
-            if sent.job.course.alone or not self.session.packets or size > PACKET:
+            if self._alone(sent) or size > PACKET:
                 self._send_packet(packet)
                 packet, size = [], 0
         if packet:
             self._send_packet(packet)
 
     def _send_packet(self, packet: list[Sent]) -> None:
+        self._await()
         self.lock.check()
+        self.last_answer = time.monotonic()
+        self.asked = packet
         try:
-            self.session.send([sent.step.sql for sent in packet], lambda index: self._answered(packet[index]))
+            self.session.ask([sent.step.sql for sent in packet])
         except PacketError as failure:
             raise StepError(packet[failure.index], failure.error) from failure.error
+        if self._alone(packet[-1]):  # what comes next depends on the answer
+            self._await()
+
+    def _alone(self, sent: Sent) -> bool:
+        """Whether it travels in a packet of its own."""
+        return sent.job.course.alone or not self.session.packets
+
+    def _await(self) -> None:
+        """Have the answers to what was asked."""
+        packet, self.asked = self.asked, []
+        if packet:
+            try:
+                self.session.answers(lambda index: self._answered(packet[index]))
+            except PacketError as failure:
+                raise StepError(packet[failure.index], failure.error) from failure.error
 
     def _answered(self, sent: Sent) -> None:
         job, step = sent.job, sent.step

@@ -47,6 +47,7 @@ class Session:
         self._connect = connect
         self.packets = packets
         self.compound = compound
+        self.last = 0  # index of the last statement that was asked
 
     def renew(self) -> None:
         """Go on in a session that no delta has touched. The first one stays open: it may hold the lock."""
@@ -68,24 +69,37 @@ class Session:
         except Exception as error:
             raise records_error(error) from error
 
-    def send(self, statements: list[str], answered: t.Callable[[int], None] = lambda _index: None) -> None:
-        """Run statements in one packet; ``answered`` is called with the index of each that was.
+    def ask(self, statements: list[str]) -> None:
+        """Have the server run statements, in one packet; the next thing that is done here must be ``answers``.
+
+        :raises PacketError: when they cannot be sent
+        """
+        self.last = len(statements) - 1
+        try:
+            self.connection.ask(";\n".join(statements))
+        except Exception as error:
+            raise PacketError(0, error) from error
+
+    def answers(self, answered: t.Callable[[int], None] = lambda _index: None) -> None:
+        """Wait for what was asked; ``answered`` is called with the index of each statement that was.
 
         Of a CALL several answers may come, the first of them before its end; so it travels alone.
 
         :raises PacketError: at the first that fails
         """
-        index, last = 0, len(statements) - 1  # of the statement whose answer is awaited, and of the last one
-        cursor = self.connection.cursor()
+        index, more = 0, True
         try:
-            cursor.execute(";\n".join(statements))
-            more: bool | None = True
             while more:
+                self.connection.next_result()
                 answered(index)
-                index = min(index + 1, last)
-                more = cursor.nextset()
+                index, more = min(index + 1, self.last), self.connection.more
         except Exception as error:
             raise PacketError(index, error) from error
+
+    def send(self, statements: list[str]) -> None:
+        """Run statements in one packet. :raises PacketError: at the first that fails"""
+        self.ask(statements)
+        self.answers()
 
     def roll_back(self) -> None:
         """Undo the open transaction, if the connection can still be asked to."""

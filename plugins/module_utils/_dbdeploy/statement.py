@@ -46,13 +46,14 @@ KEEPS = frozenset(["DEALLOCATE", "FLUSH", "HANDLER", "PREPARE", "SET"])
 class Statement:
     """``text`` as it is sent, ``line`` where it starts (from 1), ``closed``: no string or comment is left open."""
 
-    __slots__ = ("_kind", "closed", "line", "text")
+    __slots__ = ("_first_word", "_kind", "closed", "line", "text")
 
     def __init__(self, text: str, line: int, closed: bool = True) -> None:
         self.text = text
         self.line = line
         self.closed = closed
         self._kind = ""
+        self._first_word: str | None = None
 
     @property
     def normal(self) -> str:
@@ -76,8 +77,10 @@ class Statement:
     @property
     def first_word(self) -> str:
         """The keyword that it begins with, in capitals; empty where there is none."""
-        match = WORD.match(self.code.lstrip("( \t\r\n"))
-        return match.group().upper() if match else ""
+        if self._first_word is None:
+            match = WORD.match(self.code.lstrip("( \t\r\n"))
+            self._first_word = match.group().upper() if match else ""
+        return self._first_word
 
     @property
     def kind(self) -> str:

@@ -235,13 +235,13 @@ def undisturbed(own_server: MariaDB, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_what_is_to_travel_together_does(own_server: MariaDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    deltas, send, packets = fresh(tmp_path, own_server, "together"), Session.send, []
+    deltas, ask, packets = fresh(tmp_path, own_server, "together"), Session.ask, []
 
-    def spy(session: Session, statements: list[str], *answered: Callable[[int], None]) -> None:
+    def spy(session: Session, statements: list[str]) -> None:
         packets.append([number for number in range(1, 7) if any(gate(number)[:-2] in sql for sql in statements)])
-        send(session, statements, *answered)
+        ask(session, statements)
 
-    monkeypatch.setattr(Session, "send", spy)
+    monkeypatch.setattr(Session, "ask", spy)
     assert not deltas.here().get("failed")
     own_server.query(f"DROP DATABASE {deltas.database}")
     assert packets == [[1, 2, 3, 4], [5, 6]]
