@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.plan import deploy_plan, plan_lines, rollback_plan
 from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.standing import standing
+
+from tests.support.modules import ROOT
 
 FREE = {"holder": {"user": "me"}, "stale_taken": ""}
 QUIET = {"pending": [], "resumed": [], "drop_reasons": [], "drop_sessions": False}
@@ -204,3 +209,18 @@ def test_what_a_drop_put_aside_is_owed_until_a_later_entry_says_that_it_is_gone(
     gone = [owed, entry(id="2027", finished=True, leftovers="")]
     assert not plan(look("b", journal=gone))["owing"]
     assert standing({"w0": look("b", journal=gone)}, FREE, QUIET, [])["verdict"] == "all is well"
+
+
+def test_hooks_of_no_moment_and_of_no_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "tell.yml").touch()
+    hooks = {
+        "after_record": f"{tmp_path}/tell.yml", "on_failure": "hooks/tell.yml",
+        "after_smoke": f"{tmp_path}/tell.yml", "before_switch": f"{tmp_path}/missing.yml",
+    }  # fmt: skip
+    loader = DataLoader()
+    variables = loader.load_from_file(str(ROOT / "roles/deploy/vars/main.yml"), trusted_as_template=True)
+    templar = Templar(loader, {**variables, "deploy_hooks": hooks})
+    assert templar.template(trust_as_template("{{ deploy__hook_refusals }}")) == [
+        "deploy_hooks names no such moment: after_smoke.",
+        f"deploy_hooks names files that are not there: {tmp_path}/missing.yml.",
+    ]
