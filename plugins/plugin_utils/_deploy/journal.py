@@ -12,26 +12,46 @@ Look = t.Dict[str, t.Any]  # what the module deploy_info returned of one host
 
 
 def entries(looks: t.Mapping[str, Look]) -> list[Entry]:
-    """The entries of all hosts, oldest first. A host that was away did not hear how a deploy ended: another tells."""
+    """The entries of all hosts, oldest first. A host that was away did not hear how a deploy ended: another tells.
+
+    They come in the order in which they were written. Their ids are times, but of controllers whose clocks may differ.
+    """
     known: dict[str, Entry] = {}
     for look in looks.values():
         for entry in look["journal"]:
             there = known.get(entry["id"])
             if there is None or (entry.get("finished", True) and not there.get("finished", True)):
                 known[entry["id"]] = entry
-    return [known[name] for name in sorted(known)]
+    return [known[name] for name in _in_order([[entry["id"] for entry in look["journal"]] for look in looks.values()])]
+
+
+def _in_order(journals: list[list[str]]) -> list[str]:
+    """All names of all journals, each after those that stand before it in any; by themselves where none says."""
+    order = []
+    left = [names for names in journals if names]
+    while left:
+        heads = sorted({names[0] for names in left})
+        first = next((head for head in heads if not any(head in names[1:] for names in left)), heads[0])
+        order.append(first)
+        left = [rest for rest in ([name for name in names if name != first] for names in left) if rest]
+    return order
+
+
+def last(looks: t.Mapping[str, Look]) -> Entry:
+    """The last entry; empty where there is none."""
+    return (entries(looks) or [{}])[-1]
 
 
 def unfinished(looks: t.Mapping[str, Look]) -> Entry:
     """The last entry, if what it tells of was begun and neither came to its end nor was put back; else empty."""
-    told = entries(looks)
-    return told[-1] if told and not told[-1].get("finished", True) else {}
+    told = last(looks)
+    return told if not told.get("finished", True) else {}
 
 
 def owing(looks: t.Mapping[str, Look]) -> Entry:
     """The last entry, if what a session drop put aside is still to be removed since then; else empty."""
-    told = entries(looks)
-    return told[-1] if told and told[-1].get("leftovers") else {}
+    told = last(looks)
+    return told if told.get("leftovers") else {}
 
 
 def blocked_by(looks: t.Mapping[str, Look], owner: str = "") -> list[str]:

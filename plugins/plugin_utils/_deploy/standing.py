@@ -37,10 +37,10 @@ def host_line(name: str, look: Look) -> str:
 def site_line(looks: t.Mapping[str, Look], away: list[str]) -> str:
     """The site as a whole, as far as it is known."""
     blocked = blocked_by(looks)
-    if not looks:
+    unknown = [*away, *(host for host, look in looks.items() if look["problems"])]
+    if not blocked and all(look["problems"] for look in looks.values()):
         return "unknown"
     state = "open" if not blocked else f"blocked on {'all hosts' if len(blocked) == len(looks) else ', '.join(blocked)}"
-    unknown = [*away, *(host for host, look in looks.items() if look["problems"])]
     return state + (f"; unknown of {', '.join(unknown)}" if unknown else "")
 
 
@@ -111,8 +111,12 @@ def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
         more = " -e rollback_undo=true" if begun.get("undo") else ""
         return "a rollback is unfinished", f"{ROLLBACK} -e rollback_release={begun['release']}{more}"
     if begun:
-        source = _given("deploy_source", begun["source"]) if begun.get("source") else ""
-        return "a deploy is unfinished", f"{DEPLOY}{source}   (or back: {ROLLBACK})"
+        what = "".join(
+            _given(f"deploy_{name}", begun[key])
+            for key, name in (("source", "source"), ("version", "source_version"), ("checksum", "source_checksum"))
+            if begun.get(key)
+        )
+        return "a deploy is unfinished", f"{DEPLOY}{what}   (or back: {ROLLBACK})"
     if blocked_by(looks, "deploy"):
         return "the site is blocked by a deploy that told nobody how it ended", f"{DEPLOY}   (or back: {ROLLBACK})"
     if blocked_by(looks):

@@ -178,6 +178,33 @@ def test_the_command_that_goes_on_can_be_pasted(source: str, given: str) -> None
     assert f"lamp.cluster.deploy {given}   (or back" in told["next"]
 
 
+def test_the_command_that_goes_on_names_the_version_and_the_checksum() -> None:
+    begun = entry(source="git+ssh://git@git.example.com/shop.git", version="v2.3", checksum="")
+    told = standing({"w0": look(journal=[begun])}, FREE, QUIET, [])
+    assert "-e deploy_source=git+ssh://git@git.example.com/shop.git -e deploy_source_version=v2.3   (or" in told["next"]
+    begun = entry(source="https://example.com/shop.tar.gz", version="", checksum="sha256:ab")
+    told = standing({"w0": look(journal=[begun])}, FREE, QUIET, [])
+    assert "-e deploy_source=https://example.com/shop.tar.gz -e deploy_source_checksum=sha256:ab   (or" in told["next"]
+
+
+def test_the_last_deploy_is_the_one_that_was_written_last_whatever_the_clocks_of_the_controllers_say() -> None:
+    ahead, behind = entry(id="2026-11-21T13", finished=True), entry(id="2026-11-21T12", release="c")
+    missed = entry(id="2026-11-21T11", finished=True)
+    hosts = {
+        "w0": look(journal=[missed, ahead, behind]),
+        "w1": look(journal=[ahead, behind]),
+        "w2": look(journal=[missed]),
+    }
+    told = standing(hosts, FREE, QUIET, [])
+    assert [one["id"] for one in told["history"]] == [missed["id"], ahead["id"], behind["id"]]
+    assert (told["verdict"], told["unfinished"]["release"]) == ("a deploy is unfinished", "c")
+    crossed = {
+        "w0": look(journal=[ahead, behind]),
+        "w1": look(journal=[behind, ahead]),
+    }  # no order at all
+    assert len(standing(crossed, FREE, QUIET, [])["history"]) == 2
+
+
 def test_what_is_not_known_is_said_to_be_unknown() -> None:
     problem = look(problems=["The snippet is missing."])
     told = standing({"w0": problem}, {"unreachable": True, "msg": "no route"}, {"msg": "Cannot connect."}, ["w1"])
@@ -185,7 +212,9 @@ def test_what_is_not_known_is_said_to_be_unknown() -> None:
         "w0: a, block unknown; The snippet is missing.",
         "w1: cannot be reached; nothing is known of it",
     ]
-    assert told["lines"][0] == "Site: open; unknown of w1, w0"
+    assert told["lines"][0] == "Site: unknown"
+    half = standing({"w0": problem, "w2": look()}, FREE, QUIET, [])
+    assert half["lines"][0] == "Site: open; unknown of w0"
     assert "Lock: unknown: no route" in told["lines"]
     assert "Database: unknown: Cannot connect." in told["lines"]
 

@@ -1,0 +1,147 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role in plays of others: several deploys in one run, tags, a part of the hosts, a load balancer that is lost.
+
+Two web hosts and their load balancer are all this machine, each with folders of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.maintenance.conftest import BlockableSite
+from tests.support.modules import BIN, COLLECTIONS
+
+
+class Controller:
+    """An inventory with the web hosts a and b, a spare one and a load balancer, and plays against it."""
+
+    def __init__(self, site: BlockableSite, folder: Path) -> None:
+        self.site = site
+        self.folder = folder
+        (folder / "hosts").write_text("[web]\na\nb\n[spare]\nc\n[balancers]\nlb\n")
+        place = f"{folder}/{{{{ inventory_hostname }}}}"
+        self.defaults = {
+            "deploy_lock": {"path": f"{folder}/locks"},
+            "deploy_record": {"path": f"{place}/journal"},
+            "deploy_info": {"journal_path": f"{place}/journal"},
+            "artifact": {"cache_dir": f"{folder}/cache"},
+        }
+        self.variables = {
+            **site.variables,
+            "maintenance_balancers": ["lb"],
+            "deploy_path": f"{place}/{{{{ deploy_name }}}}",
+            "deploy_url": site.address,
+            "deploy_deltas": "",
+            "deploy_smoke_patience": 0,
+            "release_services": [],
+            "release_writable_owner": "root",
+            "release_writable_group": "root",
+            "ansible_python_interpreter": sys.executable,
+        }
+
+    def deploy(self, name: str, version: str, *, tagged: bool = False, **variables: Any) -> dict[str, Any]:
+        """The task that deploys this version of an application."""
+        source = self.folder / f"{name}-{version}"
+        source.mkdir(exist_ok=True)
+        (source / "index.php").write_text(f"<?php echo '{name} {version}';")
+        if tagged:
+            (source / ".lamp.yml").write_text("drop_sessions: true\n")
+        return role("main", deploy_name=name, deploy_source=str(source), **variables)
+
+    def play(self, tasks: list[dict[str, Any]], **keywords: Any) -> dict[str, Any]:
+        """A play for the web hosts."""
+        return {
+            "hosts": "web", "gather_facts": False, "any_errors_fatal": True, "vars": self.variables, "tasks": tasks,
+            "module_defaults": {f"lamp.cluster.{name}": given for name, given in self.defaults.items()}, **keywords,
+        }  # fmt: skip
+
+    def run(self, plays: list[dict[str, Any]], *arguments: str) -> tuple[int, str]:
+        """Exit code and output of a playbook."""
+        (self.folder / "playbook.json").write_text(json.dumps(plays))
+        done = subprocess.run(
+            [str(BIN / "ansible-playbook"), "-i", "hosts", "-c", "local", "playbook.json", *arguments],
+            env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_NOCOLOR": "1"},
+            capture_output=True, text=True, check=False, cwd=self.folder,
+        )  # fmt: skip
+        return done.returncode, done.stdout + done.stderr
+
+    def journals(self, name: str) -> list[list[dict[str, Any]]]:
+        """What a and b recorded of an application's deploys."""
+        journals = [self.folder / host / "journal" / f"{name}.jsonl" for host in "ab"]
+        return [[json.loads(line) for line in journal.read_text().splitlines()] for journal in journals]
+
+
+def role(entry: str, **variables: Any) -> dict[str, Any]:
+    """A task that includes the role."""
+    return {
+        "name": entry,
+        "vars": variables,
+        "ansible.builtin.include_role": {"name": "lamp.cluster.deploy", "tasks_from": entry},
+    }
+
+
+# From here on the load balancer is at an address where nobody answers.
+LOSE = [
+    {
+        "name": "Lose it",
+        "ansible.builtin.set_fact": {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1},
+        "delegate_to": "lb", "delegate_facts": True, "run_once": True,
+    }
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
+    """It deployed two applications in one run."""
+    with BlockableSite("haproxy") as site:
+        made = Controller(site, tmp_path_factory.mktemp("controller"))
+        tasks = [made.deploy("blog", "1", deploy_mode="window"), made.deploy("wiki", "1")]
+        code, output = made.run([made.play(tasks, tags="site")], "--tags", "site")
+        assert code == 0, output
+        yield made
+
+
+def test_a_deploy_tells_of_itself_alone_whatever_else_is_in_its_run(controller: Controller) -> None:
+    for (blog,), (wiki,) in zip(controller.journals("blog"), controller.journals("wiki")):
+        assert (blog["result"], list(blog["blocked_seconds"])) == ("deployed", ["a", "b"]), blog
+        assert (wiki["result"], wiki["blocked_seconds"]) == ("deployed", {}), wiki
+
+
+def test_what_is_lost_in_the_window_is_unknown_and_an_older_failure_is_not_to_blame(controller: Controller) -> None:
+    (controller.folder / "lose.yml").write_text(json.dumps(LOSE))
+    lost: dict[str, Any] = {
+        "deploy_mode": "window",
+        "deploy_hooks": {"after_block": str(controller.folder / "lose.yml")},
+        "deploy_smoke_tests": "{{ [{'path': '/', 'status': 418}] if inventory_hostname == 'b' else [] }}",
+    }
+    older = {
+        "block": [{"ansible.builtin.fail": {"msg": "an old story"}, "when": "inventory_hostname == 'a'"}],
+        "rescue": [{"ansible.builtin.debug": {"msg": "it goes on"}}],
+    }
+    deploy = {"block": [controller.deploy("shop", "1", **lost)], "rescue": [role("status", deploy_name="shop")]}
+    _code, output = controller.run([controller.play([older, deploy])])
+    for (shop,) in controller.journals("shop"):
+        assert (shop["result"], shop["failure"][:21]) == ("failed, site blocked", "b: The smoke test of "), shop
+    assert "No host answers that the site is blocked." in output
+    said = output.rpartition("Say where the application stands")[2]
+    for words in ("Site: unknown", "block unknown; lb: Task failed: Failed to connect", "So: a deploy is unfinished"):
+        assert words in said, output
+
+
+def test_a_part_of_the_web_hosts_gets_code_and_nothing_more(controller: Controller) -> None:
+    tagged = controller.play([controller.deploy("wiki", "2", tagged=True)], hosts="web:spare", serial=1)
+    code, output = controller.run([tagged], "--limit", "b,c")
+    assert code != 0
+    assert "Nothing is known of c, which this play is for as well" in output
+    assert "--limit leaves out a, where this application was deployed as well" in output
+    assert [len(journal) for journal in controller.journals("wiki")] == [1, 1]
