@@ -12,8 +12,10 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection
 
 # A transaction's start is kept in whole seconds, so that its age may be up to one too high: it is waited for longer.
+# It is told in the time zone of the machine, whatever that of the server or of this connection is.
 QUERY = (
-    "SELECT p.ID, p.HOST, TIMESTAMPDIFF(MICROSECOND, x.trx_started, NOW(6)) / 1000000"
+    "SELECT p.ID, p.HOST,"
+    " TIMESTAMPDIFF(MICROSECOND, x.trx_started, CONVERT_TZ(NOW(6), @@session.time_zone, 'SYSTEM')) / 1000000"
     " FROM information_schema.INNODB_TRX x JOIN information_schema.PROCESSLIST p ON p.ID = x.trx_mysql_thread_id"
     " WHERE p.USER = %s AND p.ID <> CONNECTION_ID()"
 )

@@ -69,6 +69,16 @@ def test_it_waits_for_what_is_open_and_for_no_other_user(mariadb: MariaDB, user:
         assert waiting.result()["drained"]
 
 
+def test_the_time_zone_of_the_server_hides_no_transaction(mariadb: MariaDB, user: str) -> None:
+    mariadb.query("SET GLOBAL time_zone = '-03:00'")  # the machine has another one
+    try:
+        with transaction(mariadb, user):
+            late = drain(mariadb, user, drain_timeout=0)
+    finally:
+        mariadb.query("SET GLOBAL time_zone = 'SYSTEM'")
+    assert (late["drained"], [one["seconds"] < 60 for one in late["transactions"]]) == (False, [True]), late
+
+
 def test_a_user_without_the_right_is_told_which(mariadb: MariaDB, user: str) -> None:
     login: dict[str, Any] = {"login_user": user, "login_password": "secret-of-the-shop"}
     failed = drain(mariadb, user, **login)
