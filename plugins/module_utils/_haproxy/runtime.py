@@ -15,6 +15,22 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 REFUSALS = ("permission denied", "no such", "can't find", "unknown command", "unknown map", "require")
 
 
+class Row(t.Dict[str, str]):
+    """One row of a table, by the names of the columns. :raises LampError: ``haproxy_cut_off`` where one is missing"""
+
+    def __missing__(self, name: str) -> str:
+        raise cut_off(f"a row without {name}")
+
+
+def cut_off(what: str) -> LampError:
+    """The error for an answer that is less than what was asked for, which proves nothing."""
+    return LampError(
+        "haproxy_cut_off",
+        f"HAProxy's runtime API gave an answer that is not whole: {what}.",
+        "Is HAProxy being reloaded? Run the same command again.",
+    )
+
+
 class Runtime:
     """The HAProxy behind ``address``: the path of its socket, or ``host:port`` where it listens on TCP."""
 
@@ -43,15 +59,20 @@ class Runtime:
         if answer.strip():
             raise self._refusal(command, answer)
 
-    def table(self, command: str) -> list[dict[str, str]]:
-        """The rows of an answer whose first comment line names the columns. :raises LampError: as ``ask``"""
+    def table(self, command: str) -> list[Row]:
+        """The rows of an answer whose first comment line names the columns.
+
+        :raises LampError: ``haproxy_cut_off`` and as ``ask``
+        """
         lines = [line for line in self.ask(command).splitlines() if line]
         if not lines:  # it closed the connection, as it does when it has too many, or is about to end
             raise self._unreachable(f"nothing came to '{command}'")
-        head = next((number for number, line in enumerate(lines) if line.startswith("# ")), len(lines) - 1)
+        head = next((number for number, line in enumerate(lines) if line.startswith("# ")), None)
+        if head is None:
+            raise cut_off(f"no table from {self.address} for '{command}'")
         delimiter = "," if "," in lines[head] else " "
         names, *rows = csv.reader([lines[head][2:], *lines[head + 1 :]], delimiter=delimiter)
-        return [dict(zip(names, row)) for row in rows]
+        return [Row(zip(names, row)) for row in rows]
 
     def _connect(self) -> socket.socket:
         if self.address.startswith("/"):

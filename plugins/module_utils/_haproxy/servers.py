@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._haproxy.runtime import Runtime
+from ansible_collections.lamp.cluster.plugins.module_utils._haproxy.runtime import Runtime, cut_off
 
 # The bits of srv_admin_state: each state may be forced by an operator or inherited from a server that is tracked.
 FORCED_MAINT, FORCED_DRAIN = 0x01, 0x08
@@ -54,8 +54,11 @@ class Place:
         return f"{self.backend}/{self.name} at {self.runtime.address}"
 
     def look(self) -> Member:
-        """Its state now. :raises LampError: ``haproxy_no_server``"""
-        return next(member for member in members(self.runtime, self.backend) if member.name == self.name)
+        """Its state now. :raises LampError: ``haproxy_cut_off`` when HAProxy does not tell of it any more"""
+        for member in members(self.runtime, self.backend):
+            if member.name == self.name:
+                return member
+        raise cut_off(f"no server {self}")
 
     def others(self) -> list[str]:
         """The backend's other servers that get new requests."""
@@ -69,7 +72,9 @@ class Place:
         """Requests (of TCP: connections) that it works on, or that wait for it alone."""
         rows = self.runtime.table("show stat")
         row = next((r for r in rows if (r["pxname"], r["svname"]) == (self.backend, self.name)), None)
-        return int(row["scur"] or 0) + int(row["qcur"] or 0) if row else 0
+        if row is None:
+            raise cut_off(f"no requests of {self}")
+        return int(row["scur"] or 0) + int(row["qcur"] or 0)
 
 
 def members(runtime: Runtime, backend: str = "") -> list[Member]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import http.client
 import socket
+import socketserver
 import threading
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -259,3 +261,35 @@ def test_a_socket_without_rights_is_named(haproxy: HAProxy) -> None:
     assert failed["error_code"] == "haproxy_refused"
     assert "Permission denied" in failed["msg"]
     assert "level admin" in failed["msg"]
+
+
+class Cutter(socketserver.UnixStreamServer):
+    """Passes a command on to HAProxy, and back only the lines of the answer that have no ``lost`` in them."""
+
+    def __init__(self, path: str, runtime: Runtime, lost: str, command: str) -> None:
+        super().__init__(path, Cut)
+        self.runtime, self.lost, self.command = runtime, lost, command
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+
+class Cut(socketserver.StreamRequestHandler):
+    server: Cutter
+
+    def handle(self) -> None:
+        command = self.rfile.readline().decode().strip()
+        lines = self.server.runtime.ask(command).splitlines(keepends=True)
+        if command.startswith(self.server.command):
+            lines = [line for line in lines if self.server.lost not in line]
+        self.wfile.write("".join(lines).encode())
+
+
+@pytest.mark.parametrize(
+    ("command", "lost"),
+    [("show servers", "# be_id"), ("show servers state ", "web1"), ("show stat", ",web1,")],
+    ids=["no columns", "a server that went", "a server that is not counted"],
+)
+def test_less_than_a_whole_answer_is_no_proof(haproxy: HAProxy, tmp_path: Path, command: str, lost: str) -> None:
+    with Cutter(str(tmp_path / "cut.sock"), Runtime(haproxy.socket), lost, command) as cutter:
+        failed = change(haproxy, "disabled", sockets=[str(tmp_path / "cut.sock")], drain_timeout=0)
+        cutter.shutdown()
+    assert (failed.get("error_code"), "Traceback" in failed.output) == ("haproxy_cut_off", False), failed
