@@ -30,7 +30,7 @@ class DeployLock:
     def changing(self) -> t.Iterator[None]:
         """One process at a time."""
         try:
-            self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _durable.make_folder(self.path.parent)
             with open(self.path.with_suffix(".lock"), "w", encoding="ascii") as guard:
                 fcntl.flock(guard, fcntl.LOCK_EX)
                 yield

@@ -42,14 +42,14 @@ class Journal:
             except ValueError:
                 continue
             if isinstance(entry, dict) and entry.get("id"):
-                found.append(entry)
+                found.append({**entry, "id": str(entry["id"])})
         return found
 
     def write(self, entries: list[Entry]) -> None:
         """Replace the journal atomically and durably."""
         text = "".join(json.dumps(entry, sort_keys=True) + "\n" for entry in entries)
         try:
-            self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _durable.make_folder(self.path.parent)
             _durable.write(self.path, text)
         except OSError as error:
             raise self._failure("write", error) from error

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
+import time
 
 TEMPORARY = ".writing-"  # what a write that was killed leaves: begins so, and may be removed
+FOLDER_MODE = 0o755
+DEAD_SECONDS = 86400  # no write takes as long
 
 
 def write(path: str | os.PathLike[str], text: str, mode: int = 0o644, *, flush: bool = True) -> None:
@@ -19,7 +23,8 @@ def write(path: str | os.PathLike[str], text: str, mode: int = 0o644, *, flush: 
     :raises OSError: then the old file is as it was
     """
     folder, name = os.path.split(os.fspath(path))
-    number, temporary = tempfile.mkstemp(prefix=f"{TEMPORARY}{name}-", dir=folder or ".")
+    prefix = f"{TEMPORARY}{name}-"
+    number, temporary = tempfile.mkstemp(prefix=prefix, dir=folder or ".")
     try:
         with os.fdopen(number, "w", encoding="utf-8") as stream:
             stream.write(text)
@@ -32,8 +37,32 @@ def write(path: str | os.PathLike[str], text: str, mode: int = 0o644, *, flush: 
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+    _sweep(folder or ".", prefix)
     if flush:
         sync_folder(folder or ".")
+
+
+def _sweep(folder: str, prefix: str) -> None:
+    """Remove what earlier writes of the same file left, which were killed."""
+    with contextlib.suppress(OSError), os.scandir(folder) as found:
+        for item in found:
+            if item.name.startswith(prefix) and item.stat().st_mtime < time.time() - DEAD_SECONDS:
+                os.unlink(item.path)
+
+
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Make the folder ``path``, and those above it that are missing. All may enter them, whatever the umask is."""
+    path = os.fspath(path)
+    if os.path.isdir(path):
+        return
+    if os.path.dirname(path) != path:
+        make_folder(os.path.dirname(path) or ".")
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+    os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) | FOLDER_MODE)
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:

@@ -77,11 +77,12 @@ def record(module: AnsibleModule) -> dict[str, t.Any]:
         raise LampError("deploy_record_no_id", "The entry to record has no id.", "Give it one, such as the time.")
     if params["keep"] < 1:
         raise LampError("deploy_record_bad_keep", "keep must be at least 1.", "Say how many entries are to stay.")
-    after = with_entry(before, params["entry"], params["keep"])
+    entry = {**params["entry"], "id": str(params["entry"]["id"])}
+    after = with_entry(before, entry, params["keep"])
     changed = after != before
     if changed and not module.check_mode:
         journal.write(after)
-    new = "" if not changed else json.dumps(params["entry"], indent=2, sort_keys=True) + "\n"
+    new = "" if not changed else json.dumps(entry, indent=2, sort_keys=True) + "\n"
     return {"changed": changed, "deploys": after, "diff": {"before": "", "after": new}}
 
 

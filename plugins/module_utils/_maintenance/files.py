@@ -13,7 +13,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 
 def folder(path: Path, mode: int) -> None:
     """Make a folder of root's with this mode."""
-    path.mkdir(parents=True, exist_ok=True)
+    _durable.make_folder(path)
     path.chmod(mode)
 
 

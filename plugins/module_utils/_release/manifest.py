@@ -91,6 +91,15 @@ def refuse(path: str, why: str) -> LampError:
     )
 
 
+def source_changed(path: str) -> LampError:
+    """The error for a file that is not what it was when the release got its id."""
+    return LampError(
+        "artifact_source_changed",
+        f"{path} changed while the release was made of it.",
+        "See that nothing writes to the source meanwhile, such as a build or a checkout, and run again.",
+    )
+
+
 def check_name(path: str) -> None:
     """:raises LampError: unless ``path`` is relative, plain (no ``.`` or ``..``) and UTF-8"""
     parts = path.split("/")

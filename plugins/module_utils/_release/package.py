@@ -11,15 +11,24 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
+import hashlib
 import io
 import os
 import tarfile
 import typing as t
+import zlib
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._release.manifest import EXECUTABLE, NAME, Entry, Manifest
+from ansible_collections.lamp.cluster.plugins.module_utils._release.manifest import (
+    EXECUTABLE,
+    NAME,
+    Entry,
+    Manifest,
+    source_changed,
+)
 
 LEVEL = 6
+DAMAGE = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error)
 PREFIX = 8  # bytes of a hash: enough to leave a file out by, as the host checks the whole hash
 
 
@@ -33,8 +42,29 @@ def write(target: str, tree: str, manifest: Manifest) -> None:
     """Write the full package of ``tree`` to the file ``target``. The same manifest always gives the same bytes."""
     with _packing(target, manifest) as tar:
         for entry in manifest.files:
-            with open(os.path.join(tree, entry.path), "rb") as content:
-                tar.addfile(_member(entry), content)
+            with open(os.path.join(tree, entry.path), "rb") as stream:
+                content = _Hashed(stream)
+                try:
+                    tar.addfile(_member(entry), t.cast(t.IO[bytes], content))
+                except OSError as error:
+                    raise source_changed(entry.path) if content.ended else error from error
+                if content.digest.hexdigest() != entry.value:
+                    raise source_changed(entry.path)
+
+
+class _Hashed:
+    """A file that is read once; ``ended`` is whether there is no more of it."""
+
+    def __init__(self, stream: t.IO[bytes]) -> None:
+        self.stream = stream
+        self.digest = hashlib.sha256()
+        self.ended = False
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self.stream.read(size)
+        self.digest.update(chunk)
+        self.ended = len(chunk) < size
+        return chunk
 
 
 def reduce(archive: str, target: str, known: str) -> None:
@@ -83,7 +113,7 @@ class Reader:
             if manifest is None:
                 raise tarfile.ReadError(f"its first member is not {NAME}")
             self.manifest = Manifest.from_json(manifest.read())
-        except (tarfile.TarError, EOFError, gzip.BadGzipFile, OSError) as error:
+        except (*DAMAGE, OSError) as error:
             raise _bad(error) from error
 
     def files(self) -> t.Iterator[tuple[str, t.IO[bytes]]]:
@@ -92,8 +122,21 @@ class Reader:
             for member in self._tar:
                 content = self._tar.extractfile(member) if member.isreg() else None
                 if content is not None:
-                    yield member.name, content
-        except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
+                    yield member.name, t.cast(t.IO[bytes], _Checked(content))
+        except DAMAGE as error:
+            raise _bad(error) from error
+
+
+class _Checked:
+    """A member's content, whose damage is told like that of all else."""
+
+    def __init__(self, stream: t.IO[bytes]) -> None:
+        self.stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self.stream.read(size)
+        except DAMAGE as error:
             raise _bad(error) from error
 
 

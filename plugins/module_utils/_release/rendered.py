@@ -16,6 +16,7 @@ import secrets
 import stat
 import typing as t
 
+from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import TEMPORARY, relative
 from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner, kind_of, opened
@@ -85,8 +86,7 @@ class Rendered:
         """Put ``files`` in their places, each whole at any moment. :raises LampError: ``release_unsafe_path``"""
         for file in files:
             root, path = self.furnishing.place(folder, file.dest)
-            if not os.path.isdir(root):
-                os.mkdir(root, 0o755)
+            _durable.make_folder(root)
             above, name = os.path.split(path)
             with opened(root, above, self.furnishing.owner) as parent:
                 kind = kind_of(root, path)

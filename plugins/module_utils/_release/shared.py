@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
 import stat
 import typing as t
 
+from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import TEMPORARY, Layout, relative
 from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import (
@@ -89,8 +91,7 @@ class Furnishing:
 
     def _seed(self, folder: str, path: str) -> None:
         """Make shared/``path``: from what the release has there, or an empty folder; whole or not at all."""
-        if not os.path.isdir(self.layout.shared):
-            os.mkdir(self.layout.shared, 0o755)
+        _durable.make_folder(self.layout.shared)
         above, name = os.path.split(path)
         owner = self.writer if path in self.writable else self.owner
         brought = kind_of(folder, path)
@@ -100,14 +101,28 @@ class Furnishing:
             owner = self._owner_now(path)
         temporary = TEMPORARY + secrets.token_hex(8)
         with opened(self.layout.shared, above, self.owner) as parent:
-            if brought in ("folder", "file"):
-                copy_tree(os.path.join(folder, path), parent, temporary, owner)
-            else:
-                os.mkdir(temporary, 0o700, dir_fd=parent)
-                with opened(self.layout.shared, os.path.join(above, temporary)) as made:
-                    owner.own(made, owner.folder)
-            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)  # an empty folder gives way
+            try:
+                if brought in ("folder", "file"):
+                    copy_tree(os.path.join(folder, path), parent, temporary, owner)
+                else:
+                    os.mkdir(temporary, 0o700, dir_fd=parent)
+                    with opened(self.layout.shared, os.path.join(above, temporary)) as made:
+                        owner.own(made, owner.folder)
+                os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)  # an empty folder gives way
+            except OSError as error:
+                shutil.rmtree(f"/proc/self/fd/{parent}/{temporary}", ignore_errors=True)
+                if error.errno == errno.EBUSY:
+                    raise self._mounted(path) from error
+                raise
             os.fsync(parent)
+
+    def _mounted(self, path: str) -> LampError:
+        return LampError(
+            "release_shared_mount",
+            f"{os.path.join(self.layout.shared, path)} is an empty mount point: what the release brings there cannot"
+            " take its place.",
+            "Copy it there by hand once, or leave it out of the release (deploy_exclude in a deploy).",
+        )
 
     def _owner_now(self, path: str) -> Owner:
         """Whose shared/``path`` is, so that it stays theirs when it is seeded."""

@@ -176,17 +176,19 @@ class Staging:
 
     def _name(self, manifest: Manifest) -> None:
         """Everything durable, records too, then the name: without it a record says nothing."""
-        record = {"release": self.name, "staged_at": now(), "files": len(manifest.files), "bytes": manifest.size}
-        write_json(self.layout.record(self.name), record, flush=False)
-        _durable.write(self.layout.manifest(self.name), manifest.to_json(), flush=False)
-        sync_filesystem(self.folder)
         target = self.layout.release(self.name)
-        if os.path.lexists(target):  # without a record it was not whole: nobody could have switched to it
+        replaces = os.path.lexists(target)
+        if replaces:  # without a record it was not whole, and must not get that of the new one
+            sync_filesystem(self.folder)
             away = self.layout.release(TEMPORARY + secrets.token_hex(8))
             os.rename(target, away)
             os.rename(self.folder, target)
             remove_tree(away)
-        else:
+        record = {"release": self.name, "staged_at": now(), "files": len(manifest.files), "bytes": manifest.size}
+        write_json(self.layout.record(self.name), record, flush=False)
+        _durable.write(self.layout.manifest(self.name), manifest.to_json(), flush=False)
+        sync_filesystem(self.layout.releases)
+        if not replaces:
             os.rename(self.folder, target)
         _durable.sync_folder(self.layout.releases)
 

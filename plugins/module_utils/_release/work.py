@@ -13,6 +13,7 @@ import pwd
 import time
 import typing as t
 
+from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release import prune
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout, check_release_name, relative
@@ -56,7 +57,7 @@ class Work:
     def make_root(self) -> None:
         """Make the folders that everything below relies on."""
         for folder in (self.layout.root, self.layout.releases, self.layout.records):
-            os.makedirs(folder, mode=0o755, exist_ok=True)
+            _durable.make_folder(folder)
 
     def find_owner(self, owner: str, group: str) -> Owner:
         """The owner by the names of a user and a group."""

@@ -13,8 +13,15 @@ import subprocess
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._release.manifest import EXECUTABLE, FOLDER, LINK, Manifest
+from ansible_collections.lamp.cluster.plugins.module_utils._release.manifest import (
+    EXECUTABLE,
+    FOLDER,
+    LINK,
+    Manifest,
+    source_changed,
+)
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.cache import Cache
+from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.tarball import sha256
 
 SHOWN_LINES = 30
 
@@ -41,6 +48,8 @@ def _copy(tree: str, manifest: Manifest, folder: str) -> None:
             os.symlink(entry.value, target)
         else:
             shutil.copyfile(os.path.join(tree, entry.path), target)
+            if sha256(target) != entry.value:
+                raise source_changed(entry.path)
             os.chmod(target, 0o755 if entry.kind == EXECUTABLE else 0o644)
 
 

@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release import package
+from ansible_collections.lamp.cluster.plugins.module_utils._release.stage import sync_filesystem
 
 TEMPORARY = ".making-"
 KEPT_SECONDS = 30 * 86400
@@ -40,6 +41,7 @@ class Cache:
             above = tempfile.mkdtemp(prefix=TEMPORARY, dir=self.folder)
             try:
                 make(os.path.join(above, "entry"))
+                sync_filesystem(above)  # else a crash could leave files that are empty, which would be another release
                 with contextlib.suppress(OSError):  # there already, by another run
                     os.rename(os.path.join(above, "entry"), path)
             finally:

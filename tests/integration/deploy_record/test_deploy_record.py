@@ -47,6 +47,12 @@ def test_a_line_that_a_crash_cut_short_is_passed_over(tmp_path: Path) -> None:
     assert record(tmp_path, {"id": "3"})["deploys"] == [{"id": "1"}, {"id": "3"}]
 
 
+def test_an_id_that_is_a_number_can_be_compared_with_others(tmp_path: Path) -> None:
+    (tmp_path / "shop.jsonl").write_text('{"id": 1}\n')
+    record(tmp_path, {"id": 2})
+    assert [entry["id"] for entry in record(tmp_path, {"id": "1", "note": "x"})["deploys"]] == ["1", "2"]
+
+
 @pytest.mark.parametrize(
     ("options", "code"),
     [

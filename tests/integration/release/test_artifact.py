@@ -21,7 +21,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact import git
+from ansible_collections.lamp.cluster.plugins.module_utils._release import package
+from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact import artifact, git
+from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact import cache as caches
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.artifact import Options, make
 
 from tests.support import certificates
@@ -355,6 +357,42 @@ def test_the_cache_forgets_what_was_not_used_for_a_month(repository: Repository,
     assert not Path(old["archive"]).exists()
     assert Path(new["archive"]).exists()
     assert make(Options(repository_folder, cache, "v2")) == old
+
+
+@pytest.mark.parametrize("text", ["<?php echo 2;", "<?php", None], ids=["changed", "cut", "gone"])
+@pytest.mark.parametrize("where", ["packed", "built"])
+def test_a_source_that_changes_while_it_is_read_is_kept_nowhere(
+    source: Path, cache: str, monkeypatch: pytest.MonkeyPatch, where: str, text: str | None
+) -> None:
+    page = source / "public" / "index.php"
+
+    def changed_before(work: Any) -> Any:
+        def do(*given: Any) -> Any:
+            page.unlink()
+            if text is not None:
+                page.write_text(text)
+            return work(*given)
+
+        return do
+
+    place, name = (package, "write") if where == "packed" else (artifact, "built")
+    monkeypatch.setattr(place, name, changed_before(getattr(place, name)))
+    options = Options(str(source), cache, build=["true"] if where == "built" else [])
+    with pytest.raises((LampError, FileNotFoundError)) as caught:
+        make(options)
+    assert text is None or (caught.type, "index.php changed while" in str(caught.value)) == (LampError, True)
+    assert os.listdir(cache) == []
+
+
+def test_what_is_cached_is_on_the_disk_before_it_has_its_name(
+    repository: Repository, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[list[str]] = []
+    monkeypatch.setattr(caches, "sync_filesystem", lambda _folder: synced.append(os.listdir(cache)))
+    made = make(Options(str(repository.folder), cache, "v2"))
+    assert len(synced) == 2  # the tree, the package
+    assert Path(made["tree"]).name not in synced[0]
+    assert Path(made["archive"]).name not in synced[1]
 
 
 def test_the_module_passes_all_its_options_on(repository: Repository, cache: str) -> None:

@@ -15,7 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ansible_collections.lamp.cluster.plugins.module_utils._release import package
+from ansible_collections.lamp.cluster.plugins.module_utils._release import package, stage
+from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
+from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner
+from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
 
 from tests.integration.release.support import ansible, built, on_host, release
 from tests.support.servers.base import wait_until
@@ -129,6 +132,46 @@ def test_a_half_staged_release_is_not_taken_for_whole(source: Path, tmp_path: Pa
     assert not (half / "junk").exists()
 
 
+def test_what_was_not_whole_gets_no_record_when_the_host_dies_while_it_is_replaced(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, layout = built(source), Layout(str(tmp_path / "app"))
+    Path(layout.records).mkdir(parents=True)
+    half = Path(layout.release(made["release"]))
+    half.mkdir()
+    monkeypatch.setattr(stage, "write_json", lambda *_given, **_options: os._exit(9))  # at the record
+    child = os.fork()
+    if not child:
+        with open(made["artifact"], "rb") as content:
+            stage.Staging(layout, made["release"], Furnishing(layout, [], [], Owner(), Owner()), None).run(
+                content, lambda folder: None
+            )
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert (half / "public" / "index.php").exists()  # in its place before there is a record that calls it whole
+
+
+def test_a_package_that_is_cut_is_named(source: Path, tmp_path: Path) -> None:
+    (source / "big").write_bytes(os.urandom(200_000))
+    root, made = tmp_path / "app", built(source)
+    cut = tmp_path / "cut.tar.gz"
+    cut.write_bytes(Path(made["artifact"]).read_bytes()[:100_000])
+    failed = on_host(root, "staged", release=made["release"], artifact=str(cut))
+    assert (failed["error_code"], os.listdir(root / "releases")) == ("release_bad_package", [".lamp"]), failed
+
+
+def test_the_web_server_can_enter_whatever_umask_root_has(source: Path, tmp_path: Path) -> None:
+    made, root = built(source), tmp_path / "srv" / "app"
+    before = os.umask(0o077)
+    try:
+        done = on_host(root, "staged", shared_paths=["var/uploads"], **made)
+    finally:
+        os.umask(before)
+    assert done["changed"], done
+    folders = [root.parent, root, root / "releases", root / "releases" / made["release"], root / "shared" / "var"]
+    assert [oct(folder.stat().st_mode & 0o777) for folder in folders] == ["0o755"] * len(folders)
+
+
 def test_a_package_that_lacks_a_file_is_refused_and_not_told_as_staged(source: Path, tmp_path: Path) -> None:
     (source / "same.php").write_text("<?php echo 1;")
     root, made = tmp_path / "app", built(source)
@@ -192,6 +235,22 @@ def test_a_full_disk_is_named_and_nothing_is_left(
     assert str(root) in result["msg"]
     assert everything(small_disk) == before
     assert on_host(root, "active", release=made["release"])["changed"]
+
+
+def test_an_empty_mount_point_that_is_to_be_seeded_is_named(source: Path, tmp_path: Path, small_disk: Path) -> None:
+    (source / "public" / "uploads" / ".htaccess").write_text("Require all denied")
+    root, made = tmp_path / "app", built(source)
+    mounted = root / "shared" / "public" / "uploads"
+    mounted.mkdir(parents=True)
+    subprocess.run(["mount", "--bind", str(small_disk), str(mounted)], check=True)
+    try:
+        failed = on_host(root, "staged", shared_paths=["public/uploads"], **made)
+        assert (failed["error_code"], str(mounted) in failed["msg"]) == ("release_shared_mount", True), failed
+        assert (os.listdir(mounted), os.listdir(mounted.parent)) == ([], ["uploads"])
+        (mounted / ".htaccess").write_text("Require all denied")
+        assert on_host(root, "staged", shared_paths=["public/uploads"], **made)["changed"]
+    finally:
+        subprocess.run(["umount", "-l", str(mounted)], check=True)
 
 
 def opened_elsewhere(path: str) -> bool:
