@@ -31,6 +31,14 @@ def read(path: str) -> str:
         return ""
 
 
+def user() -> str:
+    """Who runs this. In a container that may be a number without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
 def controller() -> dict[str, t.Any]:
     """This run: a worker's parent is ansible-playbook itself. ``namespace`` holds the processes in sight."""
     pid = os.getppid()
@@ -40,7 +48,7 @@ def controller() -> dict[str, t.Any]:
     except OSError:
         alive, namespace = {str(pid): ""}, ""
     return {
-        "user": getpass.getuser(),
+        "user": user(),
         "controller": socket.gethostname(),
         "machine": read("/etc/machine-id"),
         "boot": read("/proc/sys/kernel/random/boot_id"),

@@ -112,6 +112,8 @@ def fetch(
         return Answer(response.status, headers, body.decode("utf-8", "replace"))
     except http.client.HTTPException as error:
         raise OSError(f"no HTTP answer ({error!r})") from error
+    except UnicodeError as error:  # of a part of a name that is empty, or longer than 63 letters
+        raise OSError(f"{host} or {parts.hostname} is no name of a host") from error
     finally:
         connection.close()
 

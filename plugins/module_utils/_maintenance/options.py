@@ -18,9 +18,10 @@ from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.rules im
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import ROOT, Site
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec
 
+BACKENDS = ["apache", "nginx", "haproxy"]
 # What the role leaves on the host, and a user may say otherwise.
 RECORDED = {
-    "backend": {"type": "str", "choices": ["apache", "nginx", "haproxy"]},
+    "backend": {"type": "str", "choices": BACKENDS},
     "probe_url": {"type": "str"},
     "probe_address": {"type": "str"},
     "status_port": {"type": "int"},
@@ -55,6 +56,8 @@ def _recorded(site: Site) -> dict[str, t.Any]:
     record = site.folder / "options.json"
     try:
         given = json.loads(record.read_text(encoding="utf-8"))
+        if given["backend"] not in BACKENDS or None in given.values():
+            raise ValueError
         return {name: given[name] for name in RECORDED}
     except OSError as error:
         why = f"{record} cannot be read: {error.strerror}"

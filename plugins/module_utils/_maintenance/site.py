@@ -18,11 +18,12 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 
 ROOT = "/var/lib/lamp.cluster/maintenance"
 TOKEN = re.compile(r"[A-Za-z0-9]{20,128}")  # what a bypass token is; it becomes a file's name, and a cookie
+KEPT = ("owner", "since", "nonce", "message", "retry_after", "token")
 State = t.Dict[str, t.Any]
 
 
 class Site:
-    """The folder of one site. ``state`` is what ``enabled`` holds: owner, since, nonce, message, retry_after, token."""
+    """The folder of one site. ``state`` is what ``enabled`` holds, all of KEPT."""
 
     def __init__(self, name: str, root: str = ROOT) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
@@ -39,7 +40,7 @@ class Site:
         """The state of the block in force, or None. :raises LampError: ``maintenance_state_unreadable``"""
         try:
             state = json.loads(self.flag.read_text(encoding="utf-8"))
-            return {"owner": state["owner"], "since": float(state["since"]), **state}
+            return {**{key: state[key] for key in KEPT}, "since": float(state["since"])}
         except FileNotFoundError:
             return None
         except OSError as error:

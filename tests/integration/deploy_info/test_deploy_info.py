@@ -67,8 +67,34 @@ def test_what_cannot_be_told_hides_nothing_else(root: Path) -> None:
     assert "This host cannot block the site" in told["problems"][0]
     assert (told["current"], told["block"]) == ("b", {})
     (root / "state" / "shop").mkdir(parents=True)
-    (root / "state" / "shop" / "enabled").write_text(json.dumps({"owner": "deploy", "since": 5}))
+    state = {"owner": "deploy", "since": 5, "nonce": "ab", "message": "Soon", "retry_after": 9, "token": ""}
+    (root / "state" / "shop" / "enabled").write_text(json.dumps(state))
     assert status(root, site="shop")["block"] == {"owner": "deploy", "since": 5}
     (root / "releases" / ".lamp" / "state.json").write_text("{")
     told = status(root, site="shop")
     assert [len(told["problems"]), told["current"], len(told["journal"])] == [2, "", 20]
+
+
+OPTIONS = {
+    "backend": "nginx", "probe_url": "http://127.0.0.1:1/", "probe_address": "127.0.0.1", "status_port": 1,
+    "haproxy_socket": "/x", "haproxy_backends": [], "config_files": ["/x"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("enabled", "", "is not as a block was written"),
+        ("enabled", '{"owner": "me", "since": 0}', "is not as a block was written"),
+        ("options.json", "", "is not as the role wrote it"),
+        ("options.json", json.dumps({**OPTIONS, "backend": "caddy"}), "is not as the role wrote it"),
+        ("options.json", json.dumps({**OPTIONS, "probe_url": None}), "is not as the role wrote it"),
+    ],
+)
+def test_a_file_that_a_crash_a_hand_or_a_newer_version_left_is_a_problem(
+    root: Path, name: str, content: str, said: str
+) -> None:
+    (root / "state" / "shop").mkdir(parents=True)
+    (root / "state" / "shop" / name).write_text(content)
+    told = status(root, site="shop")
+    assert (told["current"], said in "".join(told["problems"])) == ("b", True), told["problems"]

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.lamp.cluster.plugins.action.deploy_lock import controller
 
 from tests.support.modules import ModuleResult, run_module
 
@@ -101,3 +103,10 @@ def test_a_lock_that_names_nobody_is_not_taken_for_a_free_one(tmp_path: Path, co
 def test_bad_input_is_named(tmp_path: Path, options: dict[str, Any], code: str) -> None:
     given = {"name": "shop", "path": str(tmp_path), "asker": ANN, **options}
     assert run_module("deploy_lock", given)["error_code"] == code
+
+
+def test_who_has_no_name_in_a_container_can_deploy_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 1000680000)
+    assert controller()["user"] == "uid 1000680000"

@@ -124,6 +124,7 @@ def test_patience_waits_for_an_application_that_warms_up(port: int) -> None:
 def test_no_answer_and_a_bad_address_are_named(port: int) -> None:
     dead = free_port()
     assert f"127.0.0.1:{dead} failed: no answer" in smoke(dead, {"path": "/"})["msg"]
+    assert "web1..example.com or" in smoke(port, {"path": "/"}, address="web1..example.com")["msg"]
 
 
 @pytest.mark.parametrize(
