@@ -102,8 +102,14 @@ def _last(place: str) -> str:
 
 
 def reduced(archive: str, known: str) -> str:
-    """The package ``archive`` without the contents that a host knows: made once for all hosts that know the same."""
+    """The package ``archive`` without the contents that a host knows: made once for all hosts that know the same.
+
+    Where nothing can be written beside it, it is the whole one, which does as well.
+    """
     name = os.path.basename(archive).partition(".")[0]
     digest = hashlib.sha256(known.encode("ascii")).hexdigest()[:16]
     cache = Cache(os.path.dirname(archive))
-    return cache.made(f"{name}-without-{digest}.tar.gz", lambda target: package.reduce(archive, target, known))
+    try:
+        return cache.made(f"{name}-without-{digest}.tar.gz", lambda target: package.reduce(archive, target, known))
+    except OSError:
+        return archive

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,21 @@ def test_a_release_that_was_tampered_with_is_not_built_upon(source: Path, live: 
     assert sorted(os.listdir(live / "releases")) == sorted(
         [".lamp", os.readlink(current).split("/")[1], given["release"]]
     )
+
+
+def test_an_archive_in_a_folder_that_can_only_be_read_goes_whole(source: Path, live: Path, tmp_path: Path) -> None:
+    (source / "lib" / "2.php").write_bytes(os.urandom(PART))
+    given, share = built(source), tmp_path / "share"
+    share.mkdir()
+    given["artifact"] = shutil.copy(given["artifact"], share)
+    subprocess.run(["mount", "--bind", str(share), str(share)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(share)], check=True)
+        done = release(live, "staged", **given)
+    finally:
+        subprocess.run(["umount", "-l", str(share)], check=True)
+    assert done.get("sent_bytes", 0) > 10 * PART, done
+    assert_is(live, given["release"], source)
 
 
 def test_a_big_release_goes_as_a_file_and_leaves_none_behind(source: Path, live: Path, tmp_path: Path) -> None:
