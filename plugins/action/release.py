@@ -15,6 +15,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._release.package import Reader
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.cache import guessed, reduced, remember
 
 INLINE = 512 << 10  # bytes of a package that travel with the module, which saves five trips to the host
@@ -39,7 +40,11 @@ class ActionModule(ActionBase):
             if templates and arguments.get("state", "staged") in ("staged", "active"):
                 arguments["rendered"] = json.dumps([self._render(item, arguments, variables) for item in templates])
             brought = bool(archive and os.path.isfile(str(archive)))
-            if brought and arguments.get("state", "staged") == "staged" and not self._task.check_mode:
+            staged = brought and arguments.get("state", "staged") == "staged"
+            if staged and self._task.diff:
+                with open(str(archive), "rb") as content:
+                    arguments["manifest"] = Reader(content).manifest.to_json()
+            if staged and not self._task.check_mode:
                 return self._stage(arguments, str(archive), variables)
             result = self._call(arguments, variables)
             if result.pop("lacking", False) and not brought:

@@ -13,6 +13,8 @@ description:
     symbolic link V(<path>/current), which is switched in one atomic step.
   - A release that was cut off while it was staged is never taken for whole. The live release and the one before it are
     never removed.
+  - Where a release is staged, a diff names each path that is added, changed or removed against the live release, as
+    that was staged. Shared paths and rendered templates are not among them.
 author: The lamp.cluster developers (@lamp-cluster)
 extends_documentation_fragment:
   - lamp.cluster.attributes
@@ -151,6 +153,9 @@ options:
     description: The release on the host that O(package) or O(artifact) builds upon. The controller fills this in.
     type: str
     default: ""
+  manifest:
+    description: What the release consists of. The controller fills this in when a diff is asked for.
+    type: str
   rendered:
     description: The rendered O(templates). The controller fills this in.
     type: str
@@ -322,6 +327,7 @@ def main() -> None:
             "artifact": {"type": "path"},
             "package": {"type": "str", "no_log": True},  # a megabyte that no log wants
             "base": {"type": "str", "default": ""},
+            "manifest": {"type": "str", "no_log": True},
             "templates": {"type": "list", "elements": "dict", "default": [], "options": TEMPLATE_OPTIONS},
             "rendered": {"type": "str", "no_log": True},
             "shared_paths": {"type": "list", "elements": "str", "default": []},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ from tests.support.traffic import User
 
 # All that a deploy may change: files with their times and links, and the database without its sessions.
 FILES = "find /var/www/shop /var/lib/lamp.cluster /etc/apache2 /etc/php -printf '%p %C@ %l\\n' | sort | sha256sum"
+# Each path of the releases, what it is, and what is in it.
+PATHS = (
+    'cd /var/www/shop/releases && find * -exec sh -c \'for path; do echo "$path\t$(stat -c %F,%a "$path") '
+    '$(readlink "$path" || sha256sum < "$path" 2>&1)"; done\' - {} +'
+)
 TABLES = "mariadb-dump --skip-comments --ignore-table=shop.lamp_session shop | sha256sum"
 
 
@@ -34,6 +40,7 @@ class Shop:
         added = column()
         changes: dict[str, Any] = {"statements": added, "undo": dropped(added), "tagged": tagged} if delta else {}
         self.last = release(self.folder / name, name, after=self.last, **changes)
+        (self.last / "public" / "media" / f"{name}.txt").write_text("no other release has this file")
         return self.last
 
     def world(self) -> list[str]:
@@ -49,6 +56,17 @@ class Shop:
             host: Path(self.cluster.ssh(address(host), "readlink /var/www/shop/current").strip()).name for host in WEB
         }
 
+    def releases(self) -> dict[str, dict[str, dict[str, str]]]:
+        """What each path of each release is, by host."""
+        found: dict[str, dict[str, dict[str, str]]] = {host: {} for host in WEB}
+        for host, known in found.items():
+            for line in self.cluster.ssh(address(host), PATHS).splitlines():
+                path, what = line.split("\t")
+                name, _slash, path = path.partition("/")
+                if path:
+                    known.setdefault(name, {})[path + "/" * what.startswith("directory")] = what
+        return found
+
     def run(self, *command: str) -> tuple[str, dict[str, Any]]:
         """The output of a playbook and its report."""
         report = self.folder / "report.json"
@@ -59,12 +77,18 @@ class Shop:
 
     def compare(self, *command: str) -> tuple[str, dict[str, Any]]:
         """Plan it, do it, compare; the plan's words and what was done."""
-        before, live = self.world(), self.live()
+        before, live, releases = self.world(), self.live(), self.releases()
         plan, _report = self.run(*command, "--check", "--diff")
         assert self.world() == before
         _output, report = self.run(*command)
         done = happened(report)
         done["switched"] = [host for host, name in self.live().items() if name != live[host]]
+        done["files"] = Counter(
+            line
+            for host, known in self.releases().items()
+            for name in known.keys() - releases[host].keys()
+            for line in differences(known[live[host]], known[name])
+        )
         assert promised(plan) == done, plan
         return plan, done
 
@@ -73,6 +97,13 @@ def words(plan: str, name: str) -> str:
     """What the plan says of it."""
     found = re.findall(rf"^ +{name}: (.*)$", plan, re.MULTILINE)
     return str(found[0]) if found else ""
+
+
+def differences(old: dict[str, str], new: dict[str, str]) -> list[str]:
+    """In what paths one release differs from another."""
+    verbs = {path: "changed" if path in old and path in new else "added" if path in new else "removed"
+             for path in {*old, *new} if old.get(path) != new.get(path)}  # fmt: skip
+    return [f"{verb} {path}" for path, verb in verbs.items()]
 
 
 def promised(plan: str) -> dict[str, Any]:
@@ -87,6 +118,7 @@ def promised(plan: str) -> dict[str, Any]:
         "switched": switched.split(", ") if switched not in ("", "no host") else [],
         "blocked": blocked.split(", ") if blocked else [],
         "deltas": undone or deltas,
+        "files": Counter(re.findall(r"^/var/www/shop:   ((?:added|changed|removed) .*)$", plan, re.MULTILINE)),
         "sessions": int(words(plan, "Sessions that would be dropped") or 0),
     }
 
@@ -121,6 +153,9 @@ def test_a_window_with_a_delta_and_a_drop(shop: Shop) -> None:
     assert "ALTER TABLE product ADD" in plan  # the SQL itself
     assert (done["mode"], done["switched"], done["blocked"]) == ("window", list(WEB), list(WEB))
     assert done["sessions"] >= 2
+    delta = next(line for line in done["files"] if line.endswith("_p1.sql"))
+    assert done["files"] == Counter(3 * ["changed src/version.php", "added public/media/p1.txt", delta])
+    assert delta.startswith("added db/deltas/")
     assert seen_on("web3") == "p1"
 
 
@@ -129,6 +164,8 @@ def test_turns_of_all_hosts_and_of_one_that_is_behind(shop: Shop) -> None:
     command = ("lamp.cluster.deploy", "-e", f"deploy_source={shop.made('p2')}")
     _plan, done = shop.compare(*command)
     assert (done["mode"], done["switched"], done["blocked"]) == ("rolling", list(WEB), [])
+    files = ("changed src/version.php", "added public/media/p2.txt", "removed public/media/p1.txt")
+    assert done["files"] == Counter(3 * files)
     shop.cluster.ssh(address("web3"), f"ln -sfn releases/{before} /var/www/shop/current")
     _plan, done = shop.compare(*command)
     assert (done["mode"], done["switched"]) == ("rolling", ["web3"])

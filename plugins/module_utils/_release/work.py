@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import grp
 import io
 import os
@@ -16,7 +17,9 @@ import typing as t
 from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release import prune
+from ansible_collections.lamp.cluster.plugins.module_utils._release.difference import difference
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout, check_release_name, relative
+from ansible_collections.lamp.cluster.plugins.module_utils._release.manifest import Manifest
 from ansible_collections.lamp.cluster.plugins.module_utils._release.package import contents
 from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner
 from ansible_collections.lamp.cluster.plugins.module_utils._release.probe import SCRIPT, Probe
@@ -93,7 +96,7 @@ class Work:
         later = [file for file in due if rendered.is_in_use(folder, file, live)]
         now = [file for file in due if file not in later]
         removed = [] if there else prune.superfluous(self.layout, self.state, self.params["keep"], name)
-        todo = furnishing.todo(folder) if there else [f"stage {name}"]
+        todo = furnishing.todo(folder) if there else self._stage_words(name, furnishing, rendered)
         todo += [f"render {file.dest}" for file in now] + [f"remove {old}" for old in removed]
         result: Result = {"changed": bool(todo), "staged": True, "todo": todo, "removed": removed}
         if not there and not (self.params["artifact"] or self.params["package"]):
@@ -112,6 +115,20 @@ class Work:
                 prune.remove(self.layout, old)
         result["switch_due"] = not live or bool(later or self.state.reload)
         return {**result, "to_render": [file.dest for file in later]}
+
+    def _stage_words(self, name: str, furnishing: Furnishing, rendered: Rendered) -> list[str]:
+        """That the release is staged, and, for a diff, what is other in it than in the live one as that was staged."""
+        lines: list[str] = []
+        current = self.layout.current_release()
+        if self.params["manifest"] and current in self.layout.names():
+            own = {file.dest for file in rendered.files}
+            with contextlib.suppress(BaseDiffers):
+                lines = difference(
+                    Base(self.layout, str(current)).manifest,
+                    Manifest.from_json(self.params["manifest"]),
+                    lambda path: path in own or furnishing.shared_above(path) is not None,
+                )
+        return [f"stage {name}" + f", against the live {current}:" * bool(lines), *(f"  {line}" for line in lines)]
 
     def _lacking(self) -> Result:
         """What the controller needs to know to bring a release: what need not be sent."""
