@@ -13,6 +13,8 @@ from pathlib import Path
 from tests.support.debian import unpacked
 from tests.support.modules import ROOT
 
+PIP_NEEDS = {"bullseye": ("python3-distutils",)}  # a part of Python that this Debian has in a package of its own
+
 
 def interpreter(suite: str, version: str) -> Path:
     """``python<version>`` of the Debian release ``suite``, which finds its libraries where they lie.
@@ -20,7 +22,8 @@ def interpreter(suite: str, version: str) -> Path:
     What is newer than this machine brings its own C library and loader; what is older runs on the machine's.
     """
     kept = (f"bin/python{version}", f"lib/python{version}", "lib/python3", "lib/*-linux-gnu/*.so*")
-    usr = unpacked(ROOT / ".cache" / "python", suite, (f"python{version}",), kept)
+    packages = (f"python{version}", *PIP_NEEDS.get(suite, ()))
+    usr = unpacked(ROOT / ".cache" / "python", suite, packages, kept)
     program = usr / "bin" / "python"
     if not program.exists():
         libraries = next(usr.glob("lib/*-linux-gnu"))
