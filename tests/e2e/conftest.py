@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import PREPARE, SUBNET, WORKER, Cluster
+from tests.support.faults import DISK, STATE
 
 
 def set_up(made: Cluster) -> None:
@@ -33,7 +34,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The demo application's cluster, prepared, with nothing deployed yet."""
     kept = os.environ.get("LAMP_BED", "")
     made = Cluster(f"{kept or 'e2e'}{WORKER}", Path(tmp_path_factory.mktemp("cluster")))
-    made.up("--subnet", SUBNET, "--disk", "web:/var/www/shop=128m")
+    made.up("--subnet", SUBNET, "--disk", f"web:{DISK}=128m", "--disk", f"web:{STATE}=4m")
     try:
         if not (kept and os.environ.get("LAMP_BED_READY")):
             set_up(made)

@@ -18,11 +18,10 @@ import pytest
 
 from tests.support.cluster import Cluster, address
 from tests.support.servers.base import wait_until
-from tests.support.site import WEB, Standing, column, first_release, release, seen_on
+from tests.support.site import BLOCKED_BY_HAPROXY, WEB, Standing, column, first_release, release, seen_on
 from tests.support.traffic import Traffic, User
 
 LB = address("lb1")
-HAPROXY: dict[str, Any] = {"maintenance_backend": "haproxy", "maintenance_balancers": ["lb1"]}
 # The first web host, which also applies the deltas, becomes another than the rest.
 NGINX_HOST = "web1"
 NGINX: dict[str, Any] = {
@@ -87,15 +86,15 @@ def shop(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_haproxy_blocks_for_all_web_hosts(shop: Cluster, tmp_path: Path) -> None:
-    run(shop, "lamp.cluster.setup", HAPROXY)
-    run(shop, "lamp.cluster.maintenance", {**HAPROXY, "maintenance_state": "enabled"})
+    run(shop, "lamp.cluster.setup", BLOCKED_BY_HAPROXY)
+    run(shop, "lamp.cluster.maintenance", {**BLOCKED_BY_HAPROXY, "maintenance_state": "enabled"})
     assert served(LB) == 503
     assert [served(address(host)) for host in WEB] == [200, 200, 200]
-    assert "blocked" in run(shop, "lamp.cluster.status", HAPROXY)
-    run(shop, "lamp.cluster.maintenance", {**HAPROXY, "maintenance_state": "disabled"})
+    assert "blocked" in run(shop, "lamp.cluster.status", BLOCKED_BY_HAPROXY)
+    run(shop, "lamp.cluster.maintenance", {**BLOCKED_BY_HAPROXY, "maintenance_state": "disabled"})
     assert served(LB) == 200
     made = release(tmp_path / "b1", "b1", statements=column())
-    deploy_with_a_window(shop, made, "b0", "-e", json.dumps(HAPROXY))
+    deploy_with_a_window(shop, made, "b0", "-e", json.dumps(BLOCKED_BY_HAPROXY))
 
 
 @pytest.fixture()

@@ -12,110 +12,21 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.cluster import BED, Cluster, Run
-from tests.support.modules import ROOT
+from tests.support.cluster import Cluster
+from tests.support.faults import DISK, PATIENCE, STATE, Site, cut, mend_all
 from tests.support.servers.base import wait_until
-from tests.support.site import WEB, Standing, column, dropped, first_release, release, seen_on
+from tests.support.site import BLOCKED_BY_HAPROXY, WEB, Standing, first_release, seen_on
 from tests.support.traffic import User
 
 ALL = os.environ.get("LAMP_FAULTS") == "all"
 # In front of these the sample is cut: each of them leaves the site in another state.
-SAMPLE = ("Apply the pending deltas", "Switch to the release")
-DISK = "/var/www/shop"
-SLOW = "DO SLEEP(8);\n"  # long enough to be met in it on a slow machine
-PATIENCE = 300.0  # seconds until what must happen counts as not having happened
+SAMPLE = ("dbdeploy applied", "release active")
 PARTS = 8  # of all boundaries, so that none takes too long by itself
-
-
-class Site:
-    """The site while it is broken and mended: ``version`` is what its users should get."""
-
-    def __init__(self, cluster: Cluster, folder: Path) -> None:
-        self.cluster = cluster
-        self.folder = folder
-        self.version = "f0"
-        self.tried = 0
-
-    def next(self, statements: str = "") -> Path:
-        """A release with a tagged delta that can be undone."""
-        self.tried += 1
-        name = f"f{self.tried}"
-        added = column()
-        return release(
-            self.folder / name, name,
-            after=self.folder / self.version, statements=statements + added, undo=dropped(added), tagged=True,
-        )  # fmt: skip
-
-    def hook(self, moment: str, *arguments: str) -> tuple[str, str]:
-        """The options that let the bed do something at that moment of a deploy."""
-        command, *rest = arguments
-        task = {
-            "ansible.builtin.command": {"argv": [str(BED), command, "--name", self.cluster.name, *rest]},
-            "delegate_to": "localhost",
-            "connection": "local",
-            "run_once": True,
-            "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
-        }
-        path = self.folder / f"hook{self.tried}.yml"
-        path.write_text(json.dumps([task]))
-        return "-e", json.dumps({"deploy_hooks": {moment: str(path)}})
-
-    def status(self, away: tuple[str, ...] = ()) -> Standing:
-        """What the status says, which must be the truth."""
-        standing = Standing(self.cluster)
-        standing.check(away)
-        blocked = [host for host in WEB if host not in away and seen_on(host) == "maintenance"]
-        if blocked:
-            assert standing.verdict == "a deploy is unfinished", standing.output
-        return standing
-
-    def finish(self, made: Path) -> None:
-        """The same command again."""
-        run = self.cluster.deploy(made)
-        assert run.code == 0, run.output
-        self.version = made.name
-        self.settled()
-
-    def go_back(self) -> None:
-        """The other way out."""
-        run = self.cluster.playbook("lamp.cluster.rollback", "-e", "rollback_undo=true")
-        assert run.code == 0, run.output
-        self.settled()
-
-    def settled(self) -> None:
-        """All web hosts serve the release, nothing is left to do."""
-        assert {host: seen_on(host) for host in WEB} == dict.fromkeys(WEB, self.version)
-
-    def well(self) -> None:
-        """The status says so as well."""
-        standing = Standing(self.cluster)
-        assert (standing.verdict, standing.next) == ("all is well", "nothing"), standing.output
-
-    def start(self, made: Path) -> subprocess.Popen[bytes]:
-        """A deploy that goes on by itself."""
-        return subprocess.Popen(
-            self.cluster.command("lamp.cluster.deploy", "-e", f"deploy_source={made}"),
-            env=self.cluster.environment(), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
-
-    def in_host(self, host: str, *command: str) -> str:
-        """Run a command in a host, not through its sshd."""
-        return subprocess.run(
-            ["podman", "exec", f"{self.cluster.name}-{host}", *command], capture_output=True, text=True, check=False
-        ).stdout
-
-    def wait_for_slow_delta(self) -> None:
-        """Return when the database works on it."""
-        query = ("mariadb", "-Ne", "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'DO SLEEP%'")
-        wait_until(lambda: self.in_host("db1", *query).strip() not in ("", "0"), "the slow delta", PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -125,17 +36,10 @@ def site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Site:
     return made
 
 
-def cut(site: Site, made: Path, **settings: str) -> Run:
-    """A deploy with the callback that kills it."""
-    callback = {"ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "support" / "cut"), "ANSIBLE_CALLBACKS_ENABLED": "cut"}
-    return site.cluster.playbook(
-        "lamp.cluster.deploy", "-e", f"deploy_source={made}", settings={**callback, **settings}
-    )
-
-
 def tasks(site: Site) -> list[str]:
     """The tasks of a whole deploy with deltas and a drop, in their order."""
     log = site.folder / "tasks"
+    log.unlink(missing_ok=True)  # of the part before
     made = site.next()
     run = cut(site, made, CUT_LOG=str(log))
     assert run.code == 0, run.output
@@ -189,7 +93,7 @@ def test_a_controller_that_dies_between_two_tasks(
 def power_off(site: Site) -> None:
     """A web host dies after the deltas: users must not meet two versions, so the site stays blocked."""
     made = site.next()
-    run = site.cluster.deploy(made, *site.hook("after_deltas", "power-off", "web3"))
+    run = site.deploy(made, *site.hook("after_deltas", "power-off", "web3"))
     assert "The site stays blocked" in run.output, run.output
     assert site.status(away=("web3",)).verdict == "a deploy is unfinished"
     site.cluster.bed("power-on", "web3")
@@ -200,7 +104,7 @@ def power_off(site: Site) -> None:
 def cable(site: Site) -> None:
     """A web host is cut off before it is blocked: nothing has begun, and the others are opened again."""
     made = site.next()
-    run = site.cluster.deploy(made, *site.hook("before_block", "cut", "web2"))
+    run = site.deploy(made, *site.hook("before_block", "cut", "web2"))
     assert run.code != 0, run.output
     assert "The site stays blocked" not in run.output, run.output
     assert [seen_on(host) for host in ("web1", "web3")] == [site.version] * 2
@@ -212,7 +116,7 @@ def cable(site: Site) -> None:
 def cable_in_the_window(site: Site) -> None:
     """A web host is cut off right after it was blocked: no delta is applied, and the others are opened again."""
     made = site.next()
-    run = site.cluster.deploy(made, *site.hook("after_block", "cut", "web2"))
+    run = site.deploy(made, *site.hook("after_block", "cut", "web2"))
     assert run.code != 0, run.output
     assert "deltas      " not in run.output, run.output  # the summary's row of those that were applied
     assert "Not all of it could be put back" in run.output, run.output
@@ -229,7 +133,7 @@ def cable_in_the_window(site: Site) -> None:
 def hang(site: Site) -> None:
     """A web host hangs before the switch; this time the way out is back."""
     made = site.next()
-    run = site.cluster.deploy(made, *site.hook("before_switch", "pause", "web2"))
+    run = site.deploy(made, *site.hook("before_switch", "pause", "web2"))
     assert "The site stays blocked" in run.output, run.output
     site.cluster.bed("unpause", "web2")
     assert site.status().verdict == "a deploy is unfinished"
@@ -239,7 +143,7 @@ def hang(site: Site) -> None:
 def full_disk_before(site: Site) -> None:
     """No room for the release on one host: nothing has begun."""
     made = site.next()
-    run = site.cluster.deploy(made, *site.hook("before_stage", "fill", "web1", DISK))
+    run = site.deploy(made, *site.hook("before_stage", "fill", "web1", DISK))
     assert "release_disk_full" in run.output, run.output
     assert site.status().verdict == "all is well"
     site.cluster.bed("free", "web1", DISK)
@@ -249,7 +153,7 @@ def full_disk_before(site: Site) -> None:
 def full_disk_in_the_window(site: Site) -> None:
     """No room for the record of the switch on one host: none switches in front of users."""
     made = site.next()
-    run = site.cluster.deploy(made, *site.hook("before_switch", "fill", "web1", DISK))
+    run = site.deploy(made, *site.hook("before_switch", "fill", "web1", DISK))
     assert "The site stays blocked" in run.output, run.output
     assert {seen_on(host) for host in WEB} == {"maintenance"}
     site.status()
@@ -259,9 +163,7 @@ def full_disk_in_the_window(site: Site) -> None:
 
 def session_of_sshd(site: Site) -> None:
     """The connection that the deltas are applied through is killed."""
-    made = site.next(SLOW)
-    process = site.start(made)
-    site.wait_for_slow_delta()
+    made, process = site.deploy_in_a_delta()
     site.in_host("web1", "pkill", "-9", "-f", "^sshd: root")
     assert process.wait(PATIENCE) != 0
     site.status()
@@ -270,9 +172,7 @@ def session_of_sshd(site: Site) -> None:
 
 def database(site: Site) -> None:
     """The node of the database that the deltas are applied to is killed."""
-    made = site.next(SLOW)
-    process = site.start(made)
-    site.wait_for_slow_delta()
+    made, process = site.deploy_in_a_delta()
     site.in_host("db1", "pkill", "-9", "mariadbd")
     assert process.wait(PATIENCE) != 0
     wait_until(lambda: "Deltas pending" in Standing(site.cluster).output, "the database", PATIENCE)
@@ -282,9 +182,7 @@ def database(site: Site) -> None:
 
 def power_off_of_the_host_that_applies(site: Site) -> None:
     """The web host that applies the deltas, and keeps the lock, dies while it does."""
-    made = site.next(SLOW)
-    process = site.start(made)
-    site.wait_for_slow_delta()
+    made, process = site.deploy_in_a_delta()
     site.cluster.bed("power-off", "web1")
     assert process.wait(PATIENCE) != 0
     site.cluster.bed("power-on", "web1")
@@ -295,9 +193,7 @@ def power_off_of_the_host_that_applies(site: Site) -> None:
 
 def cable_during_the_deltas(site: Site) -> None:
     """Another web host is cut off while deltas are applied: none switches, the others stay blocked."""
-    made = site.next(SLOW)
-    process = site.start(made)
-    site.wait_for_slow_delta()
+    made, process = site.deploy_in_a_delta()
     site.cluster.bed("cut", "web2")
     assert process.wait(PATIENCE) != 0
     assert [seen_on(host) for host in ("web1", "web3")] == ["maintenance"] * 2
@@ -309,28 +205,121 @@ def cable_during_the_deltas(site: Site) -> None:
 
 def controller_in_a_task(site: Site) -> None:
     """ansible-playbook is killed while a module works, which goes on without it."""
-    made = site.next(SLOW)
-    process = site.start(made)
-    site.wait_for_slow_delta()
+    made, process = site.deploy_in_a_delta()
     process.kill()
     process.wait()
     site.status()
     site.finish(made)
 
 
-def mend_all(cluster: Cluster) -> None:
-    """Whatever a fault that failed its test left, so that the tests after it have a whole cluster."""
-    for command in (
-        ("unpause", "web2"), ("mend", "web2"), ("power-on", "web1"), ("power-on", "web3"), ("free", "web1", DISK),
-    ):  # fmt: skip
-        with contextlib.suppress(AssertionError):  # it was mended already
-            cluster.bed(*command)
+def full_state_before(site: Site) -> None:
+    """No room for the lock on the host that keeps it, then for the first note on another: nothing has begun."""
+    made = site.next()
+    for host in ("web1", "web2"):
+        site.cluster.bed("fill", host, STATE)
+        run = site.deploy(made)
+        assert run.code != 0, run.output
+        assert f" {STATE}/" in run.output, run.output
+        assert "No space left on device" in run.output, run.output
+        assert {seen_on(one) for one in WEB} == {site.version}
+        assert made.name in site.status().pending
+        site.cluster.bed("free", host, STATE)
+    site.finish(made)
+
+
+def full_state_at_the_block(site: Site) -> None:
+    """No room for the block on one host: the others are opened again, and no delta is applied."""
+    made = site.next()
+    run = site.deploy(made, *site.hook("before_block", "fill", "web2", STATE))
+    assert "maintenance_io" in run.output, run.output
+    assert "The site stays blocked" not in run.output, run.output
+    assert {seen_on(host) for host in WEB} == {site.version}
+    assert made.name in site.status().pending
+    site.cluster.bed("free", "web2", STATE)
+    site.finish(made)
+
+
+def full_state_in_the_window(site: Site) -> None:
+    """No room for the record of the deploy on one host: the others keep it, and the release is live on all."""
+    made = site.next()
+    run = site.deploy(made, *site.hook("after_deltas", "fill", "web2", STATE))
+    assert run.code != 0, run.output
+    assert "No space left on device" in run.output, run.output
+    assert {seen_on(host) for host in WEB} == {made.name}
+    assert site.status().verdict.startswith("all is well")
+    site.cluster.bed("free", "web2", STATE)
+    site.finish(made)
+
+
+@contextlib.contextmanager
+def blocked_by_haproxy(site: Site) -> Iterator[None]:
+    """The load balancer blocks, for all web hosts."""
+    site.options = ("-e", json.dumps(BLOCKED_BY_HAPROXY))
+    try:
+        run = site.cluster.playbook("lamp.cluster.setup", *site.options)
+        assert run.code == 0, run.output
+        yield
+    finally:
+        site.options = ()
+        mend_all(site.cluster)
+        run = site.cluster.playbook("lamp.cluster.setup")
+        assert run.code == 0, run.output
+
+
+def balancer_that_is_to_block(site: Site) -> None:
+    """The load balancer dies before it blocks: nothing has begun."""
+    with blocked_by_haproxy(site):
+        made = site.next()
+        run = site.deploy(made, *site.hook("before_block", "power-off", "lb1"))
+        assert run.code != 0, run.output
+        assert "lb1" in run.output, run.output
+        standing = Standing(site.cluster, *site.options)
+        assert standing.verdict == "a deploy is unfinished", standing.output
+        site.cluster.bed("power-on", "lb1")
+        assert seen_on("lb1") == site.version
+        assert made.name in site.status().pending
+        site.finish(made)
+
+
+def balancer_that_blocks(site: Site) -> None:
+    """The load balancer dies after the deltas: it comes back as it was, blocking."""
+    with blocked_by_haproxy(site):
+        made = site.next()
+        run = site.deploy(made, *site.hook("after_deltas", "power-off", "lb1"))
+        assert run.code != 0, run.output
+        assert "lb1" in run.output, run.output
+        standing = Standing(site.cluster, *site.options)
+        assert standing.verdict == "a deploy is unfinished", standing.output
+        assert not any("open" in line for line in standing.hosts.values()), standing.output
+        site.cluster.bed("power-on", "lb1")
+        assert seen_on("lb1") == "maintenance"
+        standing = Standing(site.cluster, *site.options)
+        assert all("blocked by deploy" in line for line in standing.hosts.values()), standing.output
+        site.finish(made)
+        assert seen_on("lb1") == made.name
+
+
+def balancer_in_a_turn(site: Site) -> None:
+    """The load balancer dies while a web host, which it sends no requests, is tested in its turn."""
+    made = site.code_alone()
+    (made / "public" / "slow.php").write_text("<?php sleep(8); echo 'slow';")
+    site.options = ("-e", json.dumps({"deploy_smoke_tests": [{"path": "/slow.php", "contains": "slow"}]}))
+    process = site.start(made)
+    wait_until(lambda: made.name in map(seen_on, WEB), "the first turn", PATIENCE)
+    site.cluster.bed("power-off", "lb1")
+    assert process.wait(PATIENCE) != 0
+    assert Standing(site.cluster, *site.options).verdict == "a deploy is unfinished"
+    site.cluster.bed("power-on", "lb1")
+    wait_until(lambda: seen_on("lb1") in (site.version, made.name), "the load balancer", PATIENCE)
+    assert site.status().verdict == "a deploy is unfinished"
+    site.finish(made)
 
 
 FAULTS: list[Any] = [power_off, full_disk_in_the_window, database]
 MORE: list[Any] = [
     hang, cable, cable_in_the_window, cable_during_the_deltas, session_of_sshd, full_disk_before, controller_in_a_task,
-    power_off_of_the_host_that_applies,
+    power_off_of_the_host_that_applies, full_state_before, full_state_at_the_block, full_state_in_the_window,
+    balancer_that_is_to_block, balancer_that_blocks, balancer_in_a_turn,
 ]  # fmt: skip
 
 
@@ -343,9 +332,10 @@ def test_a_fault_inside_of_a_task(
     user.login()
     try:
         fault(site)
-        assert user.count()["user"] is None  # each of the releases is tagged, and drops before it switches
+        assert (user.count()["user"] is None) is site.tagged  # a tagged release drops before it switches
         site.well()
         survived = 1
     finally:
         note(record_property, 1, survived)
+        site.options = ()
         mend_all(site.cluster)

@@ -12,11 +12,14 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from tests.support.cluster import DEMO_APP, Cluster, address
 from tests.support.traffic import TIMEOUT, classify
 
 WEB = ("web1", "web2", "web3")
+# Variables of a cluster whose load balancer blocks for all web hosts.
+BLOCKED_BY_HAPROXY: dict[str, Any] = {"maintenance_backend": "haproxy", "maintenance_balancers": ["lb1"]}
 _numbers = itertools.count(int(time.time()))
 
 
