@@ -215,14 +215,14 @@ def controller_in_a_task(site: Site) -> None:
 def full_state_before(site: Site) -> None:
     """No room for the lock on the host that keeps it, then for the first note on another: nothing has begun."""
     made = site.next()
-    for host in ("web1", "web2"):
+    for host, verdict in (("web1", "all is well"), ("web2", "a deploy is unfinished")):
         site.cluster.bed("fill", host, STATE)
         run = site.deploy(made)
         assert run.code != 0, run.output
         assert f" {STATE}/" in run.output, run.output
         assert "No space left on device" in run.output, run.output
         assert {seen_on(one) for one in WEB} == {site.version}
-        assert made.name in site.status().pending
+        assert site.status().verdict == verdict
         site.cluster.bed("free", host, STATE)
     site.finish(made)
 
@@ -234,15 +234,15 @@ def full_state_at_the_block(site: Site) -> None:
     assert "maintenance_io" in run.output, run.output
     assert "The site stays blocked" not in run.output, run.output
     assert {seen_on(host) for host in WEB} == {site.version}
-    assert made.name in site.status().pending
+    assert site.status().verdict == "all is well"
     site.cluster.bed("free", "web2", STATE)
     site.finish(made)
 
 
-def full_state_in_the_window(site: Site) -> None:
+def full_state_at_the_record(site: Site) -> None:
     """No room for the record of the deploy on one host: the others keep it, and the release is live on all."""
     made = site.next()
-    run = site.deploy(made, *site.hook("after_deltas", "fill", "web2", STATE))
+    run = site.deploy(made, *site.hook("after_unblock", "fill", "web2", STATE))
     assert run.code != 0, run.output
     assert "No space left on device" in run.output, run.output
     assert {seen_on(host) for host in WEB} == {made.name}
@@ -318,7 +318,7 @@ def balancer_in_a_turn(site: Site) -> None:
 FAULTS: list[Any] = [power_off, full_disk_in_the_window, database]
 MORE: list[Any] = [
     hang, cable, cable_in_the_window, cable_during_the_deltas, session_of_sshd, full_disk_before, controller_in_a_task,
-    power_off_of_the_host_that_applies, full_state_before, full_state_at_the_block, full_state_in_the_window,
+    power_off_of_the_host_that_applies, full_state_before, full_state_at_the_block, full_state_at_the_record,
     balancer_that_is_to_block, balancer_that_blocks, balancer_in_a_turn,
 ]  # fmt: skip
 
