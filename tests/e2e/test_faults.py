@@ -299,27 +299,39 @@ def balancer_that_blocks(site: Site) -> None:
         assert seen_on("lb1") == made.name
 
 
-def balancer_in_a_turn(site: Site) -> None:
-    """The load balancer dies while a web host, which it sends no requests, is tested in its turn."""
+def balancer_lost_in_a_turn(site: Site, loss: str, cure: str) -> None:
+    """It is lost while a web host, which it sends no requests, is tested in its turn: none is left out in the end."""
     made = site.code_alone()
     (made / "public" / "slow.php").write_text("<?php sleep(8); echo 'slow';")
     site.options = ("-e", json.dumps({"deploy_smoke_tests": [{"path": "/slow.php", "contains": "slow"}]}))
     process = site.start(made)
     wait_until(lambda: made.name in map(seen_on, WEB), "the first turn", PATIENCE)
-    site.cluster.bed("power-off", "lb1")
+    site.cluster.bed(loss, "lb1")
     assert process.wait(PATIENCE) != 0
     assert Standing(site.cluster, *site.options).verdict == "a deploy is unfinished"
-    site.cluster.bed("power-on", "lb1")
+    site.cluster.bed(cure, "lb1")
     wait_until(lambda: seen_on("lb1") in (site.version, made.name), "the load balancer", PATIENCE)
     assert site.status().verdict == "a deploy is unfinished"
     site.finish(made)
+    visitor = User(site.cluster.url)
+    assert {visitor.count()["host"] for _ in range(6)} == set(WEB)
+
+
+def balancer_in_a_turn(site: Site) -> None:
+    """It dies, and comes back with no host left out."""
+    balancer_lost_in_a_turn(site, "power-off", "power-on")
+
+
+def balancer_cut_off_in_a_turn(site: Site) -> None:
+    """It goes on, and leaves the host out until it is told otherwise."""
+    balancer_lost_in_a_turn(site, "cut", "mend")
 
 
 FAULTS: list[Any] = [power_off, full_disk_in_the_window, database]
 MORE: list[Any] = [
     hang, cable, cable_in_the_window, cable_during_the_deltas, session_of_sshd, full_disk_before, controller_in_a_task,
     power_off_of_the_host_that_applies, full_state_before, full_state_at_the_block, full_state_at_the_record,
-    balancer_that_is_to_block, balancer_that_blocks, balancer_in_a_turn,
+    balancer_that_is_to_block, balancer_that_blocks, balancer_in_a_turn, balancer_cut_off_in_a_turn,
 ]  # fmt: skip
 
 

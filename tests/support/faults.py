@@ -132,7 +132,8 @@ def cut(site: Site, made: Path, **settings: str) -> Run:
 
 
 MENDING = (
-    *(("unpause", "web2"), ("mend", "web2"), ("power-on", "web1"), ("power-on", "web3"), ("power-on", "lb1")),
+    *(("unpause", "web2"), ("mend", "web2"), ("power-on", "web1"), ("power-on", "web3")),
+    *(("mend", "lb1"), ("power-on", "lb1")),
     *(("free", "web1", DISK), ("free", "web1", STATE), ("free", "web2", STATE)),
 )
 
