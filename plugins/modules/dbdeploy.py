@@ -32,7 +32,9 @@ options:
     type: bool
     default: false
   deltas:
-    description: The files themselves, in place of O(src). On the controller, O(src) is turned into this.
+    description:
+      - The files themselves, in place of O(src). On the controller, O(src) is turned into this.
+      - The system log of the host and the C(invocation) of the result tell only how many there are.
     type: list
     elements: dict
     suboptions:

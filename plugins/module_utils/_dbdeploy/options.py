@@ -44,6 +44,7 @@ ARGUMENTS = MYSQL_ARGUMENTS + ArgumentSpec(
         "lock_timeout": {"type": "float", "default": 30},
         "lock_wait_timeout": {"type": "int", "default": 60},
     },
+    bulk=["deltas"],
     mutually_exclusive=[("src", "deltas")],
     required_if=[
         ("state", "applied", ("src", "deltas"), True),
