@@ -88,9 +88,9 @@ class Changelog:
         self.look()
 
     @property
-    def tables(self) -> tuple[str, str, str]:
+    def tables(self) -> tuple[str, ...]:
         """Its tables, quoted."""
-        return self.table, self.state, self.drop
+        return (self.table, self.state, self.drop) if self.has_drop else (self.table, self.state)
 
     def look(self) -> None:
         """See which of the tables are there, and how they were made."""
@@ -129,24 +129,27 @@ class Changelog:
             )
         return "1 = 1"
 
-    def create_sql(self) -> list[str]:
-        """Makes the tables that are missing."""
+    def create_sql(self, *, drops: bool) -> list[str]:
+        """Makes the tables that are missing, the one of the session drops only where there are ``drops`` to record."""
         tables = (
             (self.table, CHANGELOG, bool(self.columns)),
             (self.state, STATE, self.has_state),
-            (self.drop, DROP, self.has_drop),
+            (self.drop, DROP, self.has_drop or not drops),
         )
         return [ddl.format(table=table) for table, ddl, exists in tables if not exists]
 
-    def create(self) -> None:
-        """Make the tables that are missing."""
-        for sql in self.create_sql():
+    def create(self, *, drops: bool) -> None:
+        """Make the tables that are missing; ``drops`` as for ``create_sql``."""
+        missing = self.create_sql(drops=drops)
+        for sql in missing:
             self.query(sql)
-        self.look()
+        if missing:
+            self.look()
 
-    def foresee(self) -> None:
-        """Write for a table as it will be made, where there is none."""
+    def foresee(self, *, drops: bool) -> None:
+        """Write for the tables as they will be made where there are none; ``drops`` as for ``create_sql``."""
         self.columns = self.columns or NATIVE
+        self.has_drop = self.has_drop or drops
 
     def guard_sql(self, numbers: list[int], *, applied: bool) -> str:
         """Fails with error 1242 unless all of ``numbers`` are applied, or none of them was so much as begun."""

@@ -110,7 +110,8 @@ class Delta:
 def _refuse(name: str, statement: Statement) -> None:
     """:raises LampError: ``dbdeploy_refused`` for what would take the records away from under the run"""
     code = statement.code
-    if statement.first_word in ("USE", "XA") or AUTOCOMMIT.search(code) or OWN_LOCKS.search(code):
+    own_locks = "_ALL_LOCKS" in code.upper() and OWN_LOCKS.search(code)  # to search all code by pattern takes long
+    if statement.first_word in ("USE", "XA") or AUTOCOMMIT.search(code) or own_locks:
         raise LampError(
             "dbdeploy_refused",
             f"{name}, line {statement.line}: {statement.text[:80]} would change where, or how, deltas are recorded.",

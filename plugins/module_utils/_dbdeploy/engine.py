@@ -196,12 +196,13 @@ class Engine:
 
     def carry_out(self, lock: Lock) -> Result:
         """Do it, under ``lock``, which is held. What was done so far goes with a failure as its details."""
-        self.changelog.create()
+        self.changelog.create(drops=False)
         # The plan was read before the lock was had: end its snapshot, or what another runner did since stays unseen.
         self.changelog.session.roll_back()
         self.read()
         self.check()
         result = self.plan()
+        self.changelog.create(drops=bool(self.new_tags()))
         runner = Runner(self.changelog, lock, self.settings.on_unknown)
         kind = {"applied": "applied", "undone": "undone", "baselined": "baselined"}.get(self.settings.state, "")
         try:
@@ -235,7 +236,7 @@ class Engine:
 
     def _finish(self) -> None:
         """What is recorded beside the deltas."""
-        if self.settings.state == "applied":
+        if self.settings.state == "applied" and self.settings.drop_tags:
             self.changelog.write([self.changelog.drop_sql(tag) for tag in self.settings.drop_tags])
         elif self.settings.state == "sessions_dropped":
             self.changelog.drops_done()

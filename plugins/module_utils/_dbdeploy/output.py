@@ -76,8 +76,9 @@ class Scripts:
     def __init__(self, engine: Engine, wait: int) -> None:
         self.engine = engine
         self.changelog: Changelog = engine.changelog
-        self.missing = self.changelog.create_sql()
-        self.changelog.foresee()
+        drops = bool(engine.new_tags())
+        self.missing = self.changelog.create_sql(drops=drops)
+        self.changelog.foresee(drops=drops)
         self.tables = Tables(engine.changelog.session)
         self.wait = max(1, wait)
         self.lines: list[str] = []

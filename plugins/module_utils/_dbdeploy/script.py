@@ -68,7 +68,7 @@ class Dialect:
 
     def follow(self, statement: Statement) -> None:
         """Take note of a SET of ``sql_mode``, also of dumps, which keep the old one in a variable."""
-        if not MODE_WORDS.search(statement.text) or statement.first_word != "SET":
+        if statement.first_word != "SET" or not MODE_WORDS.search(statement.text):
             return
         for name, value in ASSIGNMENT.findall(statement.code):
             modes = self._value(value)

@@ -165,7 +165,7 @@ def test_the_dates_of_a_row_that_another_tool_began_stay(deltas: Folder, on_unkn
 @pytest.mark.parametrize("table", ["changelog", "changelog_state", "changelog_drop"])
 def test_records_that_cannot_be_written_are_named(deltas: Folder, table: str) -> None:
     deltas.write(_1_item=TABLE)
-    deltas.here()
+    deltas.here(drop_tags=["the first"])
     deltas.rows(f"CREATE TRIGGER no_rows BEFORE INSERT ON {table} FOR EACH ROW"
                 " SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no space'")  # fmt: skip
     deltas.write(_2_row="-- @DROP-SESSIONS\nINSERT INTO item VALUES (1, 'a');")

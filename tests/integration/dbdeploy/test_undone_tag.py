@@ -24,3 +24,12 @@ def test_a_drop_that_was_due_for_an_undone_delta_is_due_no_longer(deltas: Folder
     deltas.run(state="undone", to=0)
     deltas.write(_1_item=TABLE)
     assert not deltas.run()["drop_sessions"]
+
+
+def test_the_table_of_the_drops_is_made_with_the_first_of_them(deltas: Folder) -> None:
+    deltas.write(_1_item=TABLE, _2_locks="LOCK TABLES item WRITE;\nDO 2;\nUNLOCK TABLES;")
+    assert not deltas.here().get("failed")
+    assert deltas.rows("SHOW TABLES LIKE 'changelog%'") == [("changelog",), ("changelog_state",)]
+    deltas.write(_3_tagged="-- @DROP-SESSIONS\nDO 3;")
+    assert deltas.here()["drop_reasons"] == ["3_tagged.sql"]
+    assert deltas.rows("SELECT tag, done_at FROM changelog_drop") == [("3_tagged.sql", None)]
