@@ -65,6 +65,12 @@ final class CouchDbSessionHandlerTest extends HandlerTestCase
         return parent::cleanUp();
     }
 
+    protected function outage(bool $begins): void
+    {
+        $design = $this->get('_design/lamp_session');
+        $this->put('_design/lamp_session', ['version' => CouchDbDatabase::VERSION + ($begins ? 1 : 0)] + $design);
+    }
+
     protected function stored(): int
     {
         return count($this->sessions());

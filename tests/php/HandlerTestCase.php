@@ -29,6 +29,9 @@ abstract class HandlerTestCase extends TestCase
     /** Make all sessions older than they are. */
     abstract protected function expire(): void;
 
+    /** Take the store away, or give it back. */
+    abstract protected function outage(bool $begins): void;
+
     /** How many sessions are stored, expired ones included. */
     abstract protected function stored(): int;
 
@@ -233,6 +236,21 @@ abstract class HandlerTestCase extends TestCase
         self::assertStringContainsString('lamp.cluster: could not read a session', $this->errors());
         self::assertStringNotContainsString('could not write', $this->errors());
         self::assertStringNotContainsString(getenv('LAMP_MYSQL_PASSWORD') ?: 'no password', $this->errors());
+    }
+
+    public function testAnIdThatCouldNotBeLookedUpIsNotTakenUnlessItIsThere(): void
+    {
+        $this->save(['a' => 1]);
+        foreach ([self::ID, 'fedcba9876543210fedcba9876543210'] as $id) {
+            $handler = $this->opened();
+            $this->outage(true);
+            self::assertTrue($handler->validateId($id));
+            $this->outage(false);
+            $handler->read($id);
+            $handler->write($id, serialize(['a' => 2]));
+        }
+        self::assertSame(['a' => 2], $this->load());
+        self::assertSame(1, $this->stored());
     }
 
     public function testSixteenMebibytes(): void

@@ -61,6 +61,11 @@ abstract class MysqlTestCase extends HandlerTestCase
         $this->database->exec('UPDATE lamp_session SET expires_at = UNIX_TIMESTAMP() - 1');
     }
 
+    protected function outage(bool $begins): void
+    {
+        $this->database->exec('RENAME TABLE ' . ($begins ? 'lamp_session_epoch TO away' : 'away TO lamp_session_epoch'));
+    }
+
     protected function stored(): int
     {
         return (int) $this->database->query('SELECT COUNT(*) FROM lamp_session')->fetchColumn();

@@ -52,11 +52,10 @@ final class CouchDbSessionHandler extends Store
 
     public function validateId(string $id): bool
     {
-        // Nobody knows while the database is away: the cookie stays, or everybody would be logged out for good.
-        return $this->attempt('look up', function () use ($id): bool {
+        return $this->isValid($id, function () use ($id): bool {
             $this->found = [$id, ...$this->load($id)];
             return $this->live($id, $this->found[1], $this->found[2]) !== null;
-        }) ?? true;
+        });
     }
 
     public function read(string $id): string
@@ -117,7 +116,7 @@ final class CouchDbSessionHandler extends Store
             [$epoch, $found] = $this->load($id);
         }
         $live = $this->live($id, $epoch, $found);
-        $this->remember($epoch, $live !== null);
+        $this->remember($id, $epoch, $live !== null);
         $this->revision = $found[$this->name($id)]['_rev'] ?? null;
         $this->createdAt = (int) ($live['createdAt'] ?? time());
         $this->expiresAt = (int) ($live['expiresAt'] ?? 0);

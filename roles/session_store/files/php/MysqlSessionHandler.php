@@ -16,7 +16,7 @@ final class MysqlSessionHandler extends MysqlStore
             $this->epoch = null;
             return '';
         }
-        $this->remember((int) $row['epoch'], $row['id'] !== null);
+        $this->remember($id, (int) $row['epoch'], $row['id'] !== null);
         return $this->existed ? $row['data'] : '';
     }
 

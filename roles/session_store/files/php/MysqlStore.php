@@ -43,11 +43,10 @@ abstract class MysqlStore extends Store
 
     public function validateId(string $id): bool
     {
-        // Nobody knows while the database is away: the cookie stays, or everybody would be logged out for good.
-        return $this->attempt('look up', function () use ($id): bool {
+        return $this->isValid($id, function () use ($id): bool {
             $this->looked = [$id, $this->row($id)];
             return $this->looked[1]['id'] !== null;
-        }) ?? true;
+        });
     }
 
     public function updateTimestamp(string $id, string $data): bool

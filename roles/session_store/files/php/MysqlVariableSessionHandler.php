@@ -69,7 +69,7 @@ final class MysqlVariableSessionHandler extends MysqlStore
     {
         $this->requireSerializer();
         $row = $this->current($id);
-        $this->remember((int) $row['epoch'], $row['id'] !== null);
+        $this->remember($id, (int) $row['epoch'], $row['id'] !== null);
         if ($this->existed) {
             if ($row['data'] !== '') {
                 $this->takeApart($id, $row['data']);

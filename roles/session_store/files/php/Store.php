@@ -28,6 +28,9 @@ abstract class Store implements
     /** Whether the session was there when it was read: if so, and it is gone when it is written, it stays gone. */
     protected bool $existed = false;
 
+    /** The id that validateId() could not look up. */
+    private ?string $doubtful = null;
+
     public function open(string $path, string $name): bool
     {
         // A new id for a session that goes on: what the request holds is as old as before.
@@ -42,11 +45,31 @@ abstract class Store implements
         return bin2hex(random_bytes(16));
     }
 
+    /**
+     * What $look says of an id. Nobody knows while the database is away: the cookie stays, or everybody would be logged
+     * out for good.
+     */
+    protected function isValid(string $id, callable $look): bool
+    {
+        $valid = $this->attempt('look up', $look);
+        $this->doubtful = $valid === null ? $id : null;
+        return $valid ?? true;
+    }
+
+    /** Whether an id came in unseen, as the database was away: unless there is such a session, none is begun by it. */
+    protected function isDoubtful(string $id): bool
+    {
+        return $this->doubtful === $id;
+    }
+
     /** Take over what was found; the epoch of a request never rises while its session goes on. */
-    protected function remember(int $epoch, bool $existed): void
+    protected function remember(string $id, int $epoch, bool $existed): void
     {
         $this->epoch = min($this->epoch ?? $epoch, $epoch);
         $this->existed = $existed && $this->epoch === $epoch;
+        if (!$this->existed && $this->isDoubtful($id)) {
+            $this->epoch = null;
+        }
     }
 
     /** What stands for an id in the store. */

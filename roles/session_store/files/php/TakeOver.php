@@ -49,12 +49,15 @@ final class TakeOver extends Store
         if (!$this->former) {
             return $this->next->validateId($id);
         }
-        return $text !== null || !$this->asked; // nobody knows while the database is away: see MysqlStore
+        return $this->isValid($id, fn (): ?bool => $this->asked ? $text !== null : null);
     }
 
     public function read(string $id): string
     {
         $this->text = $this->current($id);
+        if ($this->text === null && $this->isDoubtful($id)) {
+            $this->asked = false;
+        }
         return $this->former ? $this->text ?? '' : $this->next->read($id);
     }
 
