@@ -38,6 +38,7 @@ options:
   report_json:
     description:
       - Write the report as JSON to this file when the playbook ends. Missing folders are created.
+      - Playbooks without a phase of a deploy, and C(lamp.cluster.status), write none.
       - The file is replaced as a whole, and is readable by its owner only.
     type: path
     env:
@@ -48,7 +49,7 @@ options:
   report_html:
     description:
       - Write the report as one HTML page, which needs nothing else, to this file when the playbook ends.
-        Missing folders are created.
+        Missing folders are created. The same playbooks write none.
       - The file is replaced as a whole, and is readable by its owner only.
     type: path
     env:
@@ -68,7 +69,7 @@ from ansible import context
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline import report, text
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.console import Console
-from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.outcome import stated, tone
+from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.outcome import STATUS, stated, tone
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.phases import OTHER, named, split_name
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.recorder import Recorder
 
@@ -335,6 +336,8 @@ class CallbackModule(DefaultCallback):
         if timeline.is_deploy:
             self._display.banner("DEPLOY")
             self._console.lines(text.summary_lines(timeline, harvest, outcome, tone(outcome), told))
+        if not timeline.is_deploy or outcome.startswith(STATUS):
+            return  # who asks after a deploy wants to read its report, and finds it as it was
         document = report.build(timeline, harvest, outcome, told, recap)
         for option, render in (("report_json", report.as_json), ("report_html", report.as_html)):
             path = self.get_option(option)

@@ -101,6 +101,19 @@ def test_of_a_loop_the_item_that_failed_is_told_and_the_loop_is_not(command: lis
     assert [failure["message"] for failure in document["failures"]] == ["web2 does not answer."]
 
 
+def test_the_report_of_a_deploy_stays_when_other_playbooks_run(command: list[str], tmp_path: Path) -> None:
+    assert run(command)[0] == 0
+    reports = {path: path.read_bytes() for path in (tmp_path / "reports").iterdir()}
+    assert len(reports) == 2
+    asking = {"name": "plan | Look", "ansible.builtin.set_stats": {"data": {"status": {"verdict": "all is well"}}}}
+    for task in (asking, {"name": "Prepare the host", "ansible.builtin.debug": {}}):
+        playbook = tmp_path / "other.yml"
+        playbook.write_text(json.dumps([{"hosts": "web1", "gather_facts": False, "tasks": [task]}]))
+        code, output = run([*command[:-1], str(playbook)])
+        assert code == 0, output
+        assert {path: path.read_bytes() for path in (tmp_path / "reports").iterdir()} == reports
+
+
 def test_verbose_shows_what_ansible_shows(command: list[str]) -> None:
     _code, output = run(command, "-v")
     assert "TASK [stage | Stage the release" in output
