@@ -87,7 +87,7 @@ class Furnishing:
     def _is_shared(self, folder: str, path: str) -> bool:
         if not os.path.isdir(self.layout.shared) or kind_of(self.layout.shared, path) == "missing":
             return False
-        return _link_target(folder, path) == _target(path)
+        return _link_target(folder, path) == self._target(path)
 
     def _seed(self, folder: str, path: str) -> None:
         """Make shared/``path``: from what the release has there, or an empty folder; whole or not at all."""
@@ -135,7 +135,7 @@ class Furnishing:
         above, name = os.path.split(path)
         temporary = TEMPORARY + secrets.token_hex(8)
         with opened(folder, above, self.owner) as parent:
-            os.symlink(_target(path), temporary, dir_fd=parent)
+            os.symlink(self._target(path), temporary, dir_fd=parent)
             if kind_of(folder, path) == "folder":
                 # A folder cannot be replaced by a link in one step: away with it first.
                 away = self.layout.release(TEMPORARY + secrets.token_hex(8))
@@ -144,6 +144,11 @@ class Furnishing:
                 shutil.rmtree(away)
             else:
                 os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+
+    def _target(self, path: str) -> str:
+        """From releases/<id>/<path> to shared/<path>, by where they really are: ``releases`` may be a link itself."""
+        above = os.path.join(os.path.realpath(self.layout.releases), "id", os.path.dirname(path))
+        return os.path.relpath(os.path.join(os.path.realpath(self.layout.root), "shared", path), above)
 
     def place(self, folder: str, path: str) -> tuple[str, str]:
         """The trusted root, and the path below it, where ``path`` of the release in ``folder`` really is."""
@@ -176,11 +181,6 @@ def is_empty_folder(root: str, path: str) -> bool:
         return False
     with opened(root, path) as here:
         return not os.listdir(here)
-
-
-def _target(path: str) -> str:
-    """From releases/<id>/<path> to shared/<path>."""
-    return "../" * (path.count("/") + 2) + "shared/" + path
 
 
 def _link_target(folder: str, path: str) -> str | None:

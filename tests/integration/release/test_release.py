@@ -237,6 +237,19 @@ def test_a_full_disk_is_named_and_nothing_is_left(
     assert on_host(root, "active", release=made["release"])["changed"]
 
 
+def test_releases_may_lie_on_another_disk(source: Path, tmp_path: Path) -> None:
+    root, disk = tmp_path / "app", tmp_path / "disk" / "of" / "releases"
+    root.mkdir()
+    disk.mkdir(parents=True)
+    (root / "releases").symlink_to(disk)
+    options = {"shared_paths": ["public/uploads"], **built(source)}
+    assert on_host(root, "staged", **options)["changed"]
+    assert on_host(root, "active", **options)["current"] == options["release"]
+    (root / "shared" / "public" / "uploads" / "photo").write_text("shared")
+    assert (root / "current" / "public" / "uploads" / "photo").read_text() == "shared"
+    assert not on_host(root, "staged", **options)["changed"]
+
+
 def test_an_empty_mount_point_that_is_to_be_seeded_is_named(source: Path, tmp_path: Path, small_disk: Path) -> None:
     (source / "public" / "uploads" / ".htaccess").write_text("Require all denied")
     root, made = tmp_path / "app", built(source)
