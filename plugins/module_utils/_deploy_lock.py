@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import typing as t
 from pathlib import Path
@@ -30,9 +29,7 @@ class DeployLock:
     def changing(self) -> t.Iterator[None]:
         """One process at a time."""
         try:
-            _durable.make_folder(self.path.parent)
-            with open(self.path.with_suffix(".lock"), "w", encoding="ascii") as guard:
-                fcntl.flock(guard, fcntl.LOCK_EX)
+            with _durable.changing(self.path):
                 yield
         except OSError as error:
             raise self._failure(error) from error

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import typing as t
 from pathlib import Path
@@ -26,6 +27,15 @@ class Journal:
                 "Use the application's name, such as shop.",
             )
         self.path = Path(folder) / f"{name}.jsonl"
+
+    @contextlib.contextmanager
+    def changing(self) -> t.Iterator[None]:
+        """One process at a time."""
+        try:
+            with _durable.changing(self.path):
+                yield
+        except OSError as error:
+            raise self._failure("change", error) from error
 
     def entries(self) -> list[Entry]:
         """What is recorded, oldest first; a line that a crash cut short, or that tells of no deploy, is left out."""
@@ -49,7 +59,6 @@ class Journal:
         """Replace the journal atomically and durably."""
         text = "".join(json.dumps(entry, sort_keys=True) + "\n" for entry in entries)
         try:
-            _durable.make_folder(self.path.parent)
             _durable.write(self.path, text)
         except OSError as error:
             raise self._failure("write", error) from error

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
 import tempfile
 import time
+import typing as t
+from pathlib import Path
 
 TEMPORARY = ".writing-"  # what a write that was killed leaves: begins so, and may be removed
 FOLDER_MODE = 0o755
@@ -63,6 +66,15 @@ def make_folder(path: str | os.PathLike[str]) -> None:
         if not os.path.isdir(path):
             raise
     os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) | FOLDER_MODE)
+
+
+@contextlib.contextmanager
+def changing(path: Path) -> t.Iterator[None]:
+    """One process at a time changes the file ``path``, by the kernel's lock on a file beside it."""
+    make_folder(path.parent)
+    with open(path.with_suffix(".lock"), "w", encoding="ascii") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        yield
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:

@@ -59,6 +59,7 @@ error_code:
   type: str
 """
 
+import contextlib
 import json
 import typing as t
 
@@ -72,16 +73,17 @@ def record(module: AnsibleModule) -> dict[str, t.Any]:
     """Write the journal when the entry is new or differs."""
     params = module.params
     journal = Journal(params["path"], params["name"])
-    before = journal.entries()
     if not params["entry"].get("id"):
         raise LampError("deploy_record_no_id", "The entry to record has no id.", "Give it one, such as the time.")
     if params["keep"] < 1:
         raise LampError("deploy_record_bad_keep", "keep must be at least 1.", "Say how many entries are to stay.")
     entry = {**params["entry"], "id": str(params["entry"]["id"])}
-    after = with_entry(before, entry, params["keep"])
-    changed = after != before
-    if changed and not module.check_mode:
-        journal.write(after)
+    with contextlib.nullcontext() if module.check_mode else journal.changing():
+        before = journal.entries()
+        after = with_entry(before, entry, params["keep"])
+        changed = after != before
+        if changed and not module.check_mode:
+            journal.write(after)
     new = "" if not changed else json.dumps(entry, indent=2, sort_keys=True) + "\n"
     return {"changed": changed, "deploys": after, "diff": {"before": "", "after": new}}
 

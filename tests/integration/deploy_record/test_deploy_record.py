@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,12 @@ def test_a_line_that_a_crash_cut_short_is_passed_over(tmp_path: Path) -> None:
     cut = '{"id": "2", "by": "Zo\u00eb'.encode()[:-1]
     (tmp_path / "shop.jsonl").write_bytes(b'{"id": "1"}\n{"result": "whose?"}\n[1]\n' + cut)
     assert record(tmp_path, {"id": "3"})["deploys"] == [{"id": "1"}, {"id": "3"}]
+
+
+def test_of_many_at_once_none_is_lost(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: record(tmp_path, {"id": str(number)}), range(16)))
+    assert len(record(tmp_path, {"id": "0"})["deploys"]) == 16
 
 
 def test_an_id_that_is_a_number_can_be_compared_with_others(tmp_path: Path) -> None:
