@@ -27,8 +27,9 @@ from tests.support.servers.mariadb import MariaDB
 MOST = max(SIZES)
 PEAKS = (10, MOST, 5 * MOST)
 REMARK = (
-    "*fsync neutralised* is that the server is told not to wait for the disk (innodb_flush_log_at_trx_commit). yoyo is"
-    " measured once at 1000 deltas: its time grows with the square of their number."
+    "*fsync neutralised* is that the server is told not to wait for the disk (innodb_flush_log_at_trx_commit); its"
+    f" files are in {tempfile.gettempdir()}. yoyo is measured once at 1000 deltas: its time grows with the square of"
+    " their number."
 )
 ACROSS = "across a network, fsync neutralised"
 HEADLINES = (Headline(f"{MOST} deltas, nothing to do", f"nothing to do at {MOST} deltas", "engine", OTHERS),)
