@@ -29,10 +29,10 @@ from tests.support.servers.base import wait_until
 from tests.support.servers.redis import RedisCluster, RedisServer, Sentinel
 
 SCAN = "redis-cli --scan, xargs unlink"
+KEYS = f"{SIZES[-1]:,} keys of Redis"
 HEADLINES = (
-    Headline(
-        f"{SIZES[-1]:,} keys of Redis that share a database, exactly", f"{SIZES[-1]:,} keys of Redis", EXACT, (SCAN,)
-    ),
+    Headline(f"{KEYS} that share a database, exactly", KEYS, EXACT, (SCAN,)),
+    Headline("the same, the server on another host", f"{KEYS}{ACROSS}", EXACT, (SCAN,)),
 )
 REMARKS = (
     "`redis-cli --scan` asks for ten keys at a time and waits for each answer, which is free on loopback and what most"
