@@ -184,7 +184,7 @@ def remark() -> str:
                 found.append(_ping(entry))
     return (
         "*Across a network* is through a relay on this machine that makes a round trip last"
-        f" {found[1]:.2f} ms, as one between two hosts of a data centre does, instead of {found[0]:.2f} ms on loopback"
+        f" {found[1]:.2f} ms, as one between two hosts of a data centre does, instead of {found[0]:.3f} ms on loopback"
         f" (a byte sent and echoed, median of {PINGS:,}, in the same run); it limits no throughput."
     )
 
