@@ -169,7 +169,10 @@ def rollback_plan(
         "deltas_stay": not undo and numbers.get(left, 0) > numbers.get(target, 0),
         "todo": bool(blocked_by(looks) or begun or any(name != target for name in current.values())),
         "continues": _words(begun),
-        "refusals": _rollback_refusals(looks, target),
+        "refusals": [
+            *_rollback_refusals(looks, target),
+            *(_undo_refusals(target) if undo and numbers.get(target) == 0 else []),
+        ],
     }
 
 
@@ -192,6 +195,14 @@ def _rollback_refusals(looks: t.Mapping[str, Look], target: str) -> list[str]:
             " with -e rollback_release=ID, or deploy."
         ]
     return []
+
+
+def _undo_refusals(target: str) -> list[str]:
+    """Of a release without deltas: its folder may have another name. To undo all deltas may be to drop all tables."""
+    return [
+        f"Release {target} has no deltas in deploy_deltas, so that all deltas of the database would be undone. Go back"
+        " without rollback_undo, and undo deltas with lamp.cluster.dbdeploy, to a number that you know."
+    ]
 
 
 def _numbers(deltas: list[int]) -> str:

@@ -88,6 +88,7 @@ def test_the_mode_of_a_deploy_has_a_reason(made: dict[str, Any], mode: str, why:
         (back(look()), "no earlier good release"),
         (back(look(previous="b"), look(releases="a")), "not on w1"),
         (back(look(rejected="b"), release="b"), "itself marked"),
+        (back(look("b", previous="`", releases="`b"), undo=True), "all deltas of the database would be undone"),
     ],
 )
 def test_a_refusal_names_what_is_in_the_way(made: dict[str, Any], said: str) -> None:
