@@ -45,8 +45,8 @@ sanity: setup ## ansible-test sanity
 	@scripts/sanity
 
 .PHONY: e2e
-e2e: setup ## Deploys to a cluster of containers
-	$(PY)/pytest $(PARALLEL) tests/e2e
+e2e: setup ## Deploys to a cluster of containers, also those that take longest
+	LAMP_E2E=all $(PY)/pytest $(PARALLEL) tests/e2e
 
 .PHONY: faults
 faults: setup ## Cut a deploy at every task boundary, and all other faults (half an hour)
@@ -78,6 +78,6 @@ dist: setup ## Build the collection's tarball in dist/
 	$(PY)/ansible-galaxy collection build --force --output-path dist
 
 .PHONY: test
-test: setup ## Everything: checkers, molecule, all tests
+test: setup ## Checkers, molecule, all tests but the longest deploys (see e2e, faults)
 	@$(MAKE) --no-print-directory -j 2 lint molecule
 	$(PY)/pytest $(PARALLEL) tests/e2e tests/integration tests/unit

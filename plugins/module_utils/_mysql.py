@@ -80,6 +80,7 @@ if pymysql:
 
 
 LOCK_WAIT, DEADLOCK, NO_TABLE = 1205, 1213, 1146
+NOT_COMMITTED = 1180  # rolled back at the COMMIT, as by a deadlock with what comes from another member of the group
 CONFLICT = 3101  # rolled back, as another member of the group replication committed the same rows first
 SERVER_ERRORS: tuple[type[Exception], ...] = (pymysql.err.MySQLError,) if pymysql else ()
 Connection = t.Any  # pymysql.connections.Connection; PyMySQL may be absent where this file is only imported

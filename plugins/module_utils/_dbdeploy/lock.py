@@ -32,6 +32,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._mysql import (
     DEADLOCK,
     LOCK_WAIT,
     NO_TABLE,
+    NOT_COMMITTED,
     Connection,
     query,
     quote_identifier,
@@ -321,7 +322,7 @@ class RowLock:
         try:
             return _change(watch, sql, values) == 1
         except Exception as error:
-            if _number(error) not in (DUPLICATE, DEADLOCK, LOCK_WAIT, CONFLICT) and watch.open:
+            if _number(error) not in (DUPLICATE, DEADLOCK, LOCK_WAIT, CONFLICT, NOT_COMMITTED) and watch.open:
                 raise
             return False
 

@@ -159,7 +159,7 @@ def tag(shop: Shop, how: str) -> str:
 def test_a_deploy_that_is_killed_in_front_of_the_drop_drops_in_its_next_run(shop: Shop, how: str) -> None:
     reason = tag(shop, how)
     shop.log_in()
-    shop.deploy(cut_at="Purge the sessions")
+    shop.deploy(cut_at="session_purge")
     assert (shop.is_logged_in(), shop.due()) == (True, [reason])
     shop.deploy()
     assert (shop.is_logged_in(), shop.due()) == (False, [])
@@ -169,7 +169,7 @@ def test_a_deploy_that_is_killed_in_front_of_the_drop_drops_in_its_next_run(shop
 def test_a_drop_is_due_until_it_is_marked_as_done_and_then_no_more(shop: Shop) -> None:
     reason = tag(shop, "delta")
     shop.log_in()
-    shop.deploy(cut_at="Mark the session drop as done")
+    shop.deploy(cut_at="dbdeploy sessions_dropped")
     assert (shop.is_logged_in(), shop.due()) == (False, [reason])
     shop.log_in()  # as a request in flight might have
     shop.deploy()

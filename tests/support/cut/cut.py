@@ -4,7 +4,8 @@
 """A callback that kills ansible-playbook (-9) at a task, and writes down which tasks there are.
 
 CUT_AT is the task in front of which it dies: by its number from 1, or by its module and the state that this is given,
-such as "release active"; tasks in check mode are not meant. CUT_LOG is a file for the names of all tasks.
+such as "release active" or "session_purge"; tasks in check mode are not meant. CUT_LOG is a file for the names of all
+tasks.
 """
 
 from __future__ import annotations
@@ -44,6 +45,6 @@ class CallbackModule(CallbackBase):
         if self.log:
             with open(self.log, "a", encoding="utf-8") as stream:
                 stream.write(f"{task.get_name()}\n")
-        what = "" if task.check_mode else f"{task.action.rpartition('.')[2]} {task.args.get('state')}"
-        if self.last in (str(self.count), what):
+        what = "" if task.check_mode else f"{task.action.rpartition('.')[2]} {task.args.get('state', '')}".strip()
+        if self.last and self.last in (str(self.count), what):
             os.kill(os.getpid(), signal.SIGKILL)
