@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.benchmark.applying import (
     OTHERS,
+    QUICK,
     REMARKS,
     SIZES,
     Engine,
@@ -32,7 +33,13 @@ REMARK = (
     " their number."
 )
 ACROSS = "across a network, fsync neutralised"
-HEADLINES = (Headline(f"{MOST} deltas, nothing to do", f"nothing to do at {MOST} deltas", "engine", OTHERS),)
+HEADLINES = (
+    Headline(f"{MOST} deltas, nothing to do", f"nothing to do at {MOST} deltas", "engine", OTHERS),
+    Headline(
+        f"{MOST} deltas applied to a database on another host", f"{MOST} deltas, {ACROSS}", "engine",
+        (Raw.name, *(peer.name for peer in QUICK)),
+    ),
+)  # fmt: skip
 
 
 def peaks(server: MariaDB, folder: Path) -> str:
