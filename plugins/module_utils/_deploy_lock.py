@@ -25,14 +25,9 @@ class DeployLock:
             raise LampError("deploy_lock_bad_name", f"{name!r} cannot name a lock.", "Use the application's name.")
         self.path = Path(folder) / f"{name}.json"
 
-    @contextlib.contextmanager
-    def changing(self) -> t.Iterator[None]:
+    def changing(self) -> t.ContextManager[None]:
         """One process at a time."""
-        try:
-            with _durable.changing(self.path):
-                yield
-        except OSError as error:
-            raise self._failure(error) from error
+        return _durable.changing(self.path, self._failure)
 
     def holder(self) -> Holder | None:
         """Who holds it; ``{}`` where there is a lock, but it names nobody."""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import typing as t
 from pathlib import Path
@@ -28,14 +27,9 @@ class Journal:
             )
         self.path = Path(folder) / f"{name}.jsonl"
 
-    @contextlib.contextmanager
-    def changing(self) -> t.Iterator[None]:
+    def changing(self) -> t.ContextManager[None]:
         """One process at a time."""
-        try:
-            with _durable.changing(self.path):
-                yield
-        except OSError as error:
-            raise self._failure("change", error) from error
+        return _durable.changing(self.path, self._failure)
 
     def entries(self) -> list[Entry]:
         """What is recorded, oldest first; a line that a crash cut short, or that tells of no deploy, is left out."""
@@ -44,7 +38,7 @@ class Journal:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise self._failure("read", error) from error
+            raise self._failure(error) from error
         found = []
         for line in lines:
             try:
@@ -57,16 +51,12 @@ class Journal:
 
     def write(self, entries: list[Entry]) -> None:
         """Replace the journal atomically and durably."""
-        text = "".join(json.dumps(entry, sort_keys=True) + "\n" for entry in entries)
-        try:
-            _durable.write(self.path, text)
-        except OSError as error:
-            raise self._failure("write", error) from error
+        _durable.write(self.path, "".join(json.dumps(entry, sort_keys=True) + "\n" for entry in entries))
 
-    def _failure(self, action: str, error: OSError) -> LampError:
+    def _failure(self, error: OSError) -> LampError:
         return LampError(
             "deploy_record_io",
-            f"Cannot {action} the journal of deploys {self.path}: {error.strerror}.",
+            f"The journal of deploys {self.path} cannot be read or written: {error.strerror}.",
             "Run the play as root, and see that the disk is not full.",
         )
 

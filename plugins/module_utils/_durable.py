@@ -69,12 +69,18 @@ def make_folder(path: str | os.PathLike[str]) -> None:
 
 
 @contextlib.contextmanager
-def changing(path: Path) -> t.Iterator[None]:
-    """One process at a time changes the file ``path``, by the kernel's lock on a file beside it."""
-    make_folder(path.parent)
-    with open(path.with_suffix(".lock"), "w", encoding="ascii") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        yield
+def changing(path: Path, failure: t.Callable[[OSError], Exception]) -> t.Iterator[None]:
+    """One process at a time changes the file ``path``, by the kernel's lock on a file beside it.
+
+    :raises Exception: what ``failure`` makes of an OSError, here or within
+    """
+    try:
+        make_folder(path.parent)
+        with open(path.with_suffix(".lock"), "w", encoding="ascii") as guard:
+            fcntl.flock(guard, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise failure(error) from error
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:

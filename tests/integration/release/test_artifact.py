@@ -1,14 +1,12 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a release can be made of: a folder, a tarball from an address, a version in Git; with build commands."""
+"""What a release can be made of: a folder, a tarball from an address; with build commands."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import socket
-import ssl
 import subprocess
 import tarfile
 import threading
@@ -22,27 +20,15 @@ from typing import Any
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release import package
-from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact import artifact, git
+from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact import artifact
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact import cache as caches
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.artifact import Options, make
 
-from tests.support import certificates
+from tests.integration.release.sources import Repository, files, refusal
 from tests.support.modules import run_ansible
 from tests.support.servers.base import free_port
 
 SECRET = "hunter2"
-POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n"
-
-
-@pytest.fixture()
-def cache(tmp_path: Path) -> str:
-    return str(tmp_path / "cache")
-
-
-def refusal(source: str, cache: str, **options: Any) -> LampError:
-    with pytest.raises(LampError) as caught:
-        make(Options(source, cache, **options))
-    return caught.value
 
 
 @pytest.fixture()
@@ -125,82 +111,6 @@ def test_a_tarball_cannot_write_through_its_own_link(tmp_path: Path, cache: str)
     assert list(outside.iterdir()) == []
 
 
-class Repository:
-    """A Git repository with an identity of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.git("init", "-q", "-b", "main", str(folder))
-
-    def git(self, *arguments: str) -> str:
-        identity = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com", "-c", "protocol.file.allow=always"]
-        where = [] if arguments[0] == "init" else ["-C", str(self.folder)]
-        command = ["git", *where, *identity, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    def commit(self, files: dict[str, str]) -> str:
-        for name, text in files.items():
-            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / name).write_text(text)
-        self.git("add", "-A")
-        self.git("commit", "-qm", "change")
-        return self.git("rev-parse", "HEAD")
-
-
-@pytest.fixture()
-def repository(tmp_path: Path) -> Repository:
-    made = Repository(tmp_path / "repository")
-    made.commit({"index.php": "one", "bin/run": "run", "tests/t.php": "t", ".gitattributes": "tests export-ignore\n"})
-    (made.folder / "bin" / "run").chmod(0o755)
-    made.commit({"index.php": "two"})
-    made.git("tag", "-a", "v2", "-m", "two")
-    return made
-
-
-def files(tree: str) -> list[str]:
-    return sorted(str(path.relative_to(tree)) for path in Path(tree).rglob("*") if not path.is_dir())
-
-
-def test_a_version_in_git_is_what_was_committed(repository: Repository, cache: str, tmp_path: Path) -> None:
-    (repository.folder / "index.php").write_text("not committed")
-    address = f"git+file://{repository.folder}"
-    made = make(Options(address, cache))
-    assert files(made["tree"]) == [".gitattributes", "bin/run", "index.php"]
-    assert (Path(made["tree"]) / "index.php").read_text() == "two"
-    assert made["commit"] == repository.git("rev-parse", "HEAD")
-    same = tmp_path / "same"
-    subprocess.run(["cp", "-r", made["tree"], str(same)], check=True)
-    assert make(Options(str(same), cache))["release"] == made["release"]
-    ways = ["v2", "main", made["commit"], made["commit"][:9]]
-    assert {make(Options(str(repository.folder), cache, version))["release"] for version in ways} == {made["release"]}
-    first = repository.git("rev-parse", "HEAD~1")
-    assert make(Options(address, cache, first[:8]))["commit"] == first
-
-
-def test_a_branch_is_asked_for_each_time_and_a_commit_once(repository: Repository, cache: str) -> None:
-    address = f"git+file://{repository.folder}"
-    before = make(Options(address, cache, "main"))
-    after = repository.commit({"index.php": "three"})
-    assert make(Options(address, cache, "main"))["commit"] == after
-    repository.folder.rename(repository.folder.with_name("gone"))
-    assert make(Options(address, cache, before["commit"]))["release"] == before["release"]
-    assert refusal(address, cache, version="main").code == "artifact_git_failed"
-
-
-def test_what_git_cannot_give_whole_is_refused_by_name(repository: Repository, cache: str) -> None:
-    source = str(repository.folder)
-    for version in ("v3", "abcdef0", "--upload-pack=touch /tmp/x", "v1..v2"):
-        error = refusal(source, cache, version=version)
-        assert (error.code, version in error.message) == ("artifact_no_version", True)
-    pointed = repository.commit({"logo.png": POINTER})
-    error = refusal(source, cache, version=pointed)
-    assert (error.code, "logo.png" in error.message) == ("artifact_lfs_pointer", True)
-    assert make(Options(source, cache, pointed, exclude=["*.png"]))["files"] == 3
-    repository.git("submodule", "--quiet", "add", source, "lib/other")
-    error = refusal(source, cache, version=repository.commit({}))
-    assert (error.code, "lib/other" in error.message) == ("artifact_submodule", True)
-
-
 def test_sources_that_are_none_and_passwords_in_addresses(cache: str, tmp_path: Path) -> None:
     assert refusal(str(tmp_path), cache, version="v1").code == "artifact_git_failed"
     assert refusal("https://example.com/x.tar", cache, version="v1").code == "artifact_no_source"
@@ -230,44 +140,6 @@ def test_links_that_lead_in_a_circle_are_no_end_of_the_module(tmp_path: Path, ca
             member.type, member.linkname = kind, target
             tar.addfile(member)
     assert refusal(str(path), cache).code == "artifact_bad_tarball"
-
-
-def test_a_git_server_that_falls_silent_is_given_up(
-    tmp_path: Path, cache: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(git, "SILENCE_SECONDS", 1)
-    monkeypatch.setenv("GIT_SSL_NO_VERIFY", "1")
-    made = certificates.make(tmp_path)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(made["cert"], made["key"])
-    over = threading.Event()
-
-    class Silent(SimpleHTTPRequestHandler):
-        def do_GET(self) -> None:
-            over.wait(60)
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        error = refusal(f"git+https://127.0.0.1:{server.server_port}/x.git", cache)
-        over.set()
-        server.shutdown()
-    assert (error.code, "too slow" in error.message) == ("artifact_git_failed", True), error.message
-
-
-def test_so_is_one_that_is_silent_over_ssh(cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(git, "SILENCE_SECONDS", 1)
-    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and says nothing
-        error = refusal(f"git+ssh://git@127.0.0.1:{server.getsockname()[1]}/x.git", cache)
-    assert (error.code, "timed out" in error.message) == ("artifact_git_failed", True), error.message
-
-
-def test_the_users_own_ssh_command_is_used(tmp_path: Path, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    configuration = tmp_path / "gitconfig"
-    configuration.write_text("[core]\n  sshCommand = echo it was mine >&2; false\n")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(configuration))
-    error = refusal("git+ssh://git@127.0.0.1:1/x.git", cache)
-    assert (error.code, "it was mine" in error.message) == ("artifact_git_failed", True), error.message
 
 
 @pytest.fixture()

@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Releases made of a version in Git: what is committed, and servers that do not answer."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact import git
+from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.artifact import Options, make
+
+from tests.integration.release.sources import Repository, files, refusal
+from tests.support import certificates
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n"
+
+
+def test_a_version_in_git_is_what_was_committed(repository: Repository, cache: str, tmp_path: Path) -> None:
+    (repository.folder / "index.php").write_text("not committed")
+    address = f"git+file://{repository.folder}"
+    made = make(Options(address, cache))
+    assert files(made["tree"]) == [".gitattributes", "bin/run", "index.php"]
+    assert (Path(made["tree"]) / "index.php").read_text() == "two"
+    assert made["commit"] == repository.git("rev-parse", "HEAD")
+    same = tmp_path / "same"
+    subprocess.run(["cp", "-r", made["tree"], str(same)], check=True)
+    assert make(Options(str(same), cache))["release"] == made["release"]
+    ways = ["v2", "main", made["commit"], made["commit"][:9]]
+    assert {make(Options(str(repository.folder), cache, version))["release"] for version in ways} == {made["release"]}
+    first = repository.git("rev-parse", "HEAD~1")
+    assert make(Options(address, cache, first[:8]))["commit"] == first
+
+
+def test_a_branch_is_asked_for_each_time_and_a_commit_once(repository: Repository, cache: str) -> None:
+    address = f"git+file://{repository.folder}"
+    before = make(Options(address, cache, "main"))
+    after = repository.commit({"index.php": "three"})
+    assert make(Options(address, cache, "main"))["commit"] == after
+    repository.folder.rename(repository.folder.with_name("gone"))
+    assert make(Options(address, cache, before["commit"]))["release"] == before["release"]
+    assert refusal(address, cache, version="main").code == "artifact_git_failed"
+
+
+def test_what_git_cannot_give_whole_is_refused_by_name(repository: Repository, cache: str) -> None:
+    source = str(repository.folder)
+    for version in ("v3", "abcdef0", "--upload-pack=touch /tmp/x", "v1..v2"):
+        error = refusal(source, cache, version=version)
+        assert (error.code, version in error.message) == ("artifact_no_version", True)
+    pointed = repository.commit({"logo.png": POINTER})
+    error = refusal(source, cache, version=pointed)
+    assert (error.code, "logo.png" in error.message) == ("artifact_lfs_pointer", True)
+    assert make(Options(source, cache, pointed, exclude=["*.png"]))["files"] == 3
+    repository.git("submodule", "--quiet", "add", source, "lib/other")
+    error = refusal(source, cache, version=repository.commit({}))
+    assert (error.code, "lib/other" in error.message) == ("artifact_submodule", True)
+
+
+def test_a_git_server_that_falls_silent_is_given_up(
+    tmp_path: Path, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git, "SILENCE_SECONDS", 1)
+    monkeypatch.setenv("GIT_SSL_NO_VERIFY", "1")
+    made = certificates.make(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(made["cert"], made["key"])
+    over = threading.Event()
+
+    class Silent(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            over.wait(60)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        error = refusal(f"git+https://127.0.0.1:{server.server_port}/x.git", cache)
+        over.set()
+        server.shutdown()
+    assert (error.code, "too slow" in error.message) == ("artifact_git_failed", True), error.message
+
+
+def test_a_server_that_is_silent_over_ssh_is_given_up(cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git, "SILENCE_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and says nothing
+        error = refusal(f"git+ssh://git@127.0.0.1:{server.getsockname()[1]}/x.git", cache)
+    assert (error.code, "timed out" in error.message) == ("artifact_git_failed", True), error.message
+
+
+def test_the_users_own_ssh_command_is_used(tmp_path: Path, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    configuration = tmp_path / "gitconfig"
+    configuration.write_text("[core]\n  sshCommand = echo it was mine >&2; false\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(configuration))
+    error = refusal("git+ssh://git@127.0.0.1:1/x.git", cache)
+    assert (error.code, "it was mine" in error.message) == ("artifact_git_failed", True), error.message
