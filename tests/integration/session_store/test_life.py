@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from tests.integration.session_store.conftest import Site, Start
+from tests.support.servers.mariadb import MariaDB
 from tests.support.servers.session_store import ENTRY
 
 HANDLERS = ["mysql", "mysql_variable", "couchdb"]
@@ -51,6 +52,24 @@ def test_what_is_changed_in_the_shutdown_or_before_an_error_is_written(site: Sta
     said = run(shop, "session_start(); $_SESSION['error'] = 1; ini_set('memory_limit', '8M'); str_repeat('x', 3e7);")
     assert "Allowed memory size" in said
     assert shop.session() == {"late": 1, "error": 1}
+
+
+@pytest.mark.parametrize("handler", HANDLERS[:2])
+def test_under_row_locks_nobody_who_cleans_up_waits_for_a_session_in_use(
+    site: Start, mariadb: MariaDB, database: str, handler: str
+) -> None:
+    shop = site(handler, locking="row", lock_timeout=1)
+    shop.get(count="1")
+    mariadb.query("UPDATE lamp_session SET expires_at = 1", database=database)
+    shop.get(count="1")
+    # In the index of expiry the one in use comes right behind the one that expired.
+    mariadb.query("UPDATE lamp_session SET expires_at = expires_at - 60 WHERE expires_at > 1", database=database)
+    held = shop.during(count="1", gc="1")
+    shop.browser.cookies.clear()
+    assert shop.session(count="1", gc="1")["count"] == 1
+    held()
+    assert shop.errors == ""
+    assert mariadb.query("SELECT COUNT(*) FROM lamp_session", database=database) == [(2,)]
 
 
 def test_a_session_of_very_many_variables(site: Start) -> None:

@@ -113,10 +113,14 @@ abstract class MysqlStore extends Store
     }
 
     /**
-     * Delete at most 1000 expired sessions, by the index, with their variables.
+     * Delete at most 1000 expired sessions, with their variables.
      *
      * Variables whose session is gone without them (the table was truncated, or another node deleted it while they were
-     * written) are found by going over a part of their table: a thousand rows from a random place, by its primary key.
+     * written) are found by going over a part of their table: a thousand rows from a random place and as many from the
+     * start, by its primary key.
+     *
+     * What is to go is looked up without locks and deleted by its primary key: an index of times would have the next
+     * session locked, too, which may be in use, and waited for.
      */
     private function cleanUp(): int
     {
@@ -124,22 +128,17 @@ abstract class MysqlStore extends Store
             $select = 'SELECT id FROM lamp_session WHERE expires_at < UNIX_TIMESTAMP() LIMIT 1000';
             $old = $this->connection->run($select, [])->fetchAll(\PDO::FETCH_COLUMN);
             $gone = $old === [] ? 0 : $this->connection->run(
-                'DELETE FROM lamp_session WHERE id IN (' . self::marks($old) . ') AND expires_at < UNIX_TIMESTAMP()',
+                'DELETE s FROM lamp_session s FORCE INDEX (PRIMARY)'
+                . ' WHERE s.id IN (' . self::marks($old) . ') AND s.expires_at < UNIX_TIMESTAMP()',
                 $old,
             )->rowCount();
-            $part = $this->connection->run(
-                'SELECT DISTINCT session_id FROM (SELECT session_id FROM lamp_session_variable WHERE session_id >= ?'
-                . ' ORDER BY session_id LIMIT 1000) part',
+            $part = '(SELECT session_id FROM lamp_session_variable %s ORDER BY session_id LIMIT 1000)';
+            $orphans = $this->connection->run(
+                'SELECT DISTINCT session_id FROM (' . sprintf($part, 'WHERE session_id >= ?') . ' UNION ALL '
+                . sprintf($part, '') . ') part LEFT JOIN lamp_session s ON s.id = session_id WHERE s.id IS NULL',
                 [random_bytes(32)],
             )->fetchAll(\PDO::FETCH_COLUMN);
-            if (count($part) < 1000) { // it went to the end: on from the start
-                array_push($part, ...$this->connection->run(
-                    'SELECT DISTINCT session_id FROM (SELECT session_id FROM lamp_session_variable'
-                    . ' ORDER BY session_id LIMIT 1000) part',
-                    [],
-                )->fetchAll(\PDO::FETCH_COLUMN));
-            }
-            $this->deleteOrphans([...$old, ...$part]);
+            $this->deleteOrphans([...$old, ...$orphans]);
             return $gone;
         }) ?? 0;
     }
