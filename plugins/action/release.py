@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
+import shlex
 import typing as t
 
 from ansible.errors import AnsibleError
@@ -19,6 +21,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.package impo
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.cache import guessed, reduced, remember
 
 INLINE = 512 << 10  # bytes of a package that travel with the module, which saves five trips to the host
+BAD_PACKAGE = "release_bad_package"
 TEMPLATE_KEYS = {"src", "dest", "mode", "owner", "group"}
 MODE = re.compile(r"(0o?)?[0-7]{3}\Z")
 Result = t.Dict[str, t.Any]
@@ -34,29 +37,34 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         archive = arguments.pop("artifact", None)
-        variables = task_vars or {}
         try:
-            templates = arguments.pop("templates", None) or []
-            if templates and arguments.get("state", "staged") in ("staged", "active"):
-                arguments["rendered"] = json.dumps([self._render(item, arguments, variables) for item in templates])
-            brought = bool(archive and os.path.isfile(str(archive)))
-            staged = brought and arguments.get("state", "staged") == "staged"
-            if staged and self._task.diff:
-                with open(str(archive), "rb") as content:
-                    arguments["manifest"] = Reader(content).manifest.to_json()
-            if staged and not self._task.check_mode:
-                return self._stage(arguments, str(archive), variables)
-            result = self._call(arguments, variables)
-            if result.pop("lacking", False) and not brought:
-                raise LampError(
-                    "release_no_artifact",
-                    f"This host lacks the release {arguments.get('release')}, and "
-                    f"{f'{archive} is no file on the controller' if archive else 'no artifact was given'}.",
-                    "Build it with lamp.cluster.artifact and give its archive.",
-                )
-            return {key: value for key, value in result.items() if key not in ("base", "known")}
+            result = self._do(arguments, archive, task_vars or {})
         except LampError as error:
-            return {"failed": True, "changed": False, **error.as_result()}
+            result = {"failed": True, "changed": False, **error.as_result()}
+        if archive and result.get("error_code") == BAD_PACKAGE:
+            result["msg"] += f" To have it made anew: rm {shlex.quote(str(archive))} on the controller, then run again."
+        return result
+
+    def _do(self, arguments: Result, archive: str | None, variables: Result) -> Result:
+        templates = arguments.pop("templates", None) or []
+        if templates and arguments.get("state", "staged") in ("staged", "active"):
+            arguments["rendered"] = json.dumps([self._render(item, arguments, variables) for item in templates])
+        brought = bool(archive and os.path.isfile(str(archive)))
+        staged = brought and arguments.get("state", "staged") == "staged"
+        if staged and self._task.diff:
+            with open(str(archive), "rb") as content:
+                arguments["manifest"] = Reader(content).manifest.to_json()
+        if staged and not self._task.check_mode:
+            return self._stage(arguments, str(archive), variables)
+        result = self._call(arguments, variables)
+        if result.pop("lacking", False) and not brought:
+            raise LampError(
+                "release_no_artifact",
+                f"This host lacks the release {arguments.get('release')}, and "
+                f"{f'{archive} is no file on the controller' if archive else 'no artifact was given'}.",
+                "Build it with lamp.cluster.artifact and give its archive.",
+            )
+        return {key: value for key, value in result.items() if key not in ("base", "known")}
 
     def _call(self, arguments: Result, variables: Result) -> Result:
         return dict(self._execute_module(module_args=arguments, task_vars=variables))
@@ -67,16 +75,26 @@ class ActionModule(ActionBase):
         result: Result = {"lacking": True}
         guess = guessed(archive, place)
         if guess and os.path.getsize(guess[0]) <= INLINE:
-            result = self._bring(arguments, *guess, variables)
+            result = self._bring_part(arguments, archive, *guess, variables)
         if result.get("lacking"):
             result = self._call(arguments, variables)
         if result.get("lacking") and result["base"]:
-            result = self._bring(arguments, reduced(archive, result["known"]), result["base"], variables)
+            part = reduced(archive, result["known"])
+            result = self._bring_part(arguments, archive, part, result["base"], variables)
         if result.get("lacking"):
             result = self._bring(arguments, archive, "", variables)
         if not result.get("failed"):
             remember(archive, place)
         return result
+
+    def _bring_part(self, arguments: Result, archive: str, part: str, base: str, variables: Result) -> Result:
+        """As `_bring`. A part that was damaged in the cache is no reason to fail: there is still the whole."""
+        result = self._bring(arguments, part, base, variables)
+        if result.get("error_code") != BAD_PACKAGE or part == archive:
+            return result
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+        return {"lacking": True, "base": ""}
 
     def _bring(self, arguments: Result, package: str, base: str, variables: Result) -> Result:
         """Run the module with the package ``package``, which lacks what the host has in its release ``base``."""

@@ -38,7 +38,7 @@ options:
     type: str
     default: ""
   exclude:
-    description: Patterns (as of a shell) of names or paths that are left out of the release.
+    description: Patterns (as of a shell) of names or paths that are left out of the release. V(tests/) is V(tests).
     type: list
     elements: str
     default: [.git]
@@ -51,7 +51,8 @@ options:
     elements: str
     default: []
   cache_dir:
-    description: Where the controller keeps what it fetched, built and packed. What was not used for 30 days is removed.
+    description:
+      - Where the controller keeps what it fetched, built and packed. What of that was not used for 30 days is removed.
     type: path
     default: ~/.cache/lamp.cluster
 """

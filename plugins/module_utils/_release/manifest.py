@@ -18,6 +18,7 @@ SCHEMA = 1
 ID_LENGTH = 16
 NAME = ".lamp-manifest.json"  # the package's first member; a release cannot have a file of that name
 MAX_LINKS = 40
+MAX_DEPTH = 100  # of folders: what walks a tree does so one call within the other
 
 FOLDER, FILE, EXECUTABLE, LINK = "d", "f", "x", "l"
 
@@ -109,6 +110,8 @@ def check_name(path: str) -> None:
         raise refuse(path, "leads out of the tree by '..'")
     if "" in parts or "." in parts or "\0" in path:
         raise refuse(repr(path), "is not a plain name")
+    if len(parts) > MAX_DEPTH:
+        raise refuse(f"{path[:MAX_DEPTH]}…", f"lies in more than {MAX_DEPTH} folders")
     try:
         path.encode()
     except UnicodeEncodeError:

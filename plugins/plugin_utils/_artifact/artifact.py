@@ -125,8 +125,10 @@ def scan(tree: str, exclude: t.Sequence[str]) -> Manifest:
     """The manifest of a folder, without what a pattern of ``exclude`` matches by its path or its name."""
     entries: list[Entry] = []
 
+    rules = [rule.rstrip("/") for rule in exclude]  # `tests/` is how a folder is often written
+
     def excluded(path: str) -> bool:
-        return any(fnmatch.fnmatch(path, rule) or fnmatch.fnmatch(os.path.basename(path), rule) for rule in exclude)
+        return any(fnmatch.fnmatch(path, rule) or fnmatch.fnmatch(os.path.basename(path), rule) for rule in rules)
 
     def walk(folder: str) -> None:
         with os.scandir(os.path.join(tree, folder)) as found:
@@ -161,9 +163,9 @@ def read_metadata(tree: str) -> dict[str, t.Any]:
             data = yaml.safe_load(stream) or {}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise LampError("artifact_bad_metadata", f"{path} cannot be read: {error}.", "Correct it.") from error
-    unknown = sorted(set(data) - {"drop_sessions"}) if isinstance(data, dict) else [str(data)]
+    unknown = sorted(map(str, set(data) - {"drop_sessions"})) if isinstance(data, dict) else [str(data)]
     if unknown or not isinstance(data.get("drop_sessions", False), bool):
         raise LampError(
             "artifact_bad_metadata",

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -21,6 +22,11 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.stage import
 
 TEMPORARY = ".making-"
 KEPT_SECONDS = 30 * 86400
+# The folder may be one where other things are, too.
+OWN = re.compile(
+    r"(tree-|tree-git-|built-|git-|last-)[0-9a-f]{16,64}|[0-9a-f]{16}(-without-[0-9a-f]{16})?\.tar\.gz"
+    rf"|{re.escape(TEMPORARY)}\w+|{re.escape(_durable.TEMPORARY)}last-\S+"
+)
 
 
 class Cache:
@@ -64,7 +70,8 @@ class Cache:
         with os.scandir(self.folder) as found:
             for item in found:
                 with contextlib.suppress(FileNotFoundError):
-                    if item.stat(follow_symlinks=False).st_mtime > time.time() - KEPT_SECONDS:
+                    recent = item.stat(follow_symlinks=False).st_mtime > time.time() - KEPT_SECONDS
+                    if recent or not OWN.fullmatch(item.name):
                         continue
                     if item.is_dir(follow_symlinks=False):
                         shutil.rmtree(item.path, ignore_errors=True)
@@ -85,9 +92,9 @@ def guessed(archive: str, place: str) -> tuple[str, str] | None:
             return None
         with open(cache.path(f"{base}.tar.gz"), "rb") as content:
             known = package.contents(package.Reader(content).manifest)
+        return reduced(archive, known), base
     except (OSError, ValueError, LampError):
         return None
-    return reduced(archive, known), base
 
 
 def remember(archive: str, place: str) -> None:

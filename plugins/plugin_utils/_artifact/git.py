@@ -20,8 +20,10 @@ VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+@-]*\Z")
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
 ABBREVIATED = re.compile(r"[0-9a-f]{7,64}\Z")
 WANTED = "refs/lamp/wanted"
+BARE = ("--quiet", "--bare", "--template=")  # no user's template with attributes, hooks and settings
 SUBMODULE = "160000"
 SILENCE_SECONDS = 60  # of a server, after which it is given up
+HASH_DIGITS = "12"  # of a shortened hash in a file with `export-subst`; Git's default grows with what is in the cache
 ALIVE = 4  # questions to a silent server in that time
 NOT_THERE = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such remote ref")
 # A repository's files are to be what was committed, whatever filters the user of the controller has set up.
@@ -45,7 +47,7 @@ class Repository:
             raise self._no_version(version)
         with self.cache.locked(self.name) as mirror:
             if not os.path.isdir(os.path.join(mirror, "objects")):
-                self._git("init", "--quiet", "--bare", mirror)
+                self._git("init", *BARE)
             if COMMIT.match(version) and self._resolve(version):
                 return version  # is known, and can never be another: no need to ask
             try:
@@ -82,10 +84,21 @@ class Repository:
                 "Deploy a folder or a tarball that has them, made by your build.",
             )
         archive = f"{folder}.tar"
-        self._git("-c", "core.attributesFile=", "archive", "--format=tar", f"--output={archive}", commit, clean=True)
+        self._archive(commit, archive, f"{folder}.git")
         with tarfile.open(archive) as tar:
             extract(tar, folder)
         os.unlink(archive)
+
+    def _archive(self, commit: str, target: str, bare: str) -> None:
+        """What was committed, and nothing of this controller: no settings; no refs, which `export-subst` can show."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        environment.update(NO_CONFIGURATION)
+        os.mkdir(bare)
+        self._run(bare, environment, "init", *BARE)
+        with open(os.path.join(bare, "objects", "info", "alternates"), "w", encoding="utf-8") as alternates:
+            alternates.write(os.path.join(self.cache.path(self.name), "objects") + "\n")
+        options = ["-c", "core.attributesFile=", "-c", f"core.abbrev={HASH_DIGITS}"]
+        self._run(bare, environment, *options, "archive", "--format=tar", f"--output={target}", commit)
 
     def _resolve(self, name: str) -> str:
         """The commit, if it is here; else nothing."""
@@ -111,23 +124,26 @@ class Repository:
         }
         return ["-c", "core.sshCommand=ssh " + " ".join(f"-o{name}={value}" for name, value in options.items())]
 
-    def _git(self, *arguments: str, clean: bool = False) -> str:
+    def _git(self, *arguments: str) -> str:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_DIR")}
         for name in ("GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"):  # of a hook that runs the deploy
             environment.pop(name, None)
         environment.update({"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "file:https:ssh"})
         environment.setdefault("GIT_HTTP_LOW_SPEED_LIMIT", "1")
         environment.setdefault("GIT_HTTP_LOW_SPEED_TIME", str(SILENCE_SECONDS))
-        environment.update(NO_CONFIGURATION if clean else {})
+        return self._run(self.cache.path(self.name), environment, *arguments)
+
+    def _run(self, repository: str, environment: dict[str, str], *arguments: str) -> str:
         try:
             done = subprocess.run(  # noqa: S603 (the version is checked, the URL comes after --)
-                ["git", "-C", self.cache.path(self.name), *arguments],  # noqa: S607 (the user's own git)
+                # Named, not looked for from within: a broken one would be taken for a part of one around the cache.
+                ["git", f"--git-dir={repository}", *arguments],  # noqa: S607 (the user's own git)
                 env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False,
             )  # fmt: skip
         except OSError as error:
-            raise GitError(self.url, f"git cannot be run: {error}") from error
+            raise GitError(self.url, f"git cannot be run: {error}", self.cache.path(self.name)) from error
         if done.returncode:
-            raise GitError(self.url, done.stderr.decode("utf-8", "replace").strip())
+            raise GitError(self.url, done.stderr.decode("utf-8", "replace").strip(), self.cache.path(self.name))
         return done.stdout.decode("utf-8", "surrogateescape")
 
     def _no_version(self, version: str) -> LampError:
@@ -141,11 +157,12 @@ class Repository:
 class GitError(LampError):
     """Git refused; its own words are in the message."""
 
-    def __init__(self, url: str, said: str) -> None:
+    def __init__(self, url: str, said: str, mirror: str) -> None:
         super().__init__(
             "artifact_git_failed",
             f"Git cannot get {without_login(url)}: {without_login(said)}",
-            "See that git on the controller reaches it without asking, by a key or a credential helper.",
+            "See that git on the controller reaches it without asking, by a key or a credential helper. If it is"
+            f" {mirror}, what the cache has of it, that Git cannot use: remove that.",
         )
 
 

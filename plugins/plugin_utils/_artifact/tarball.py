@@ -6,18 +6,26 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
+import lzma
 import os
 import shutil
 import stat
 import tarfile
+import typing as t
+import zlib
 
 from ansible.module_utils.urls import open_url
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._release.manifest import check_name, refuse
+from ansible_collections.lamp.cluster.plugins.module_utils._http import without_login
+from ansible_collections.lamp.cluster.plugins.module_utils._release.manifest import check_name, refuse, source_changed
+from ansible_collections.lamp.cluster.plugins.module_utils._release.stage import FULL
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.cache import Cache
 
 CHUNK = 1 << 20
 SILENCE_SECONDS = 30
+# What tarfile and the file system say of a tarball that is damaged or makes no sense.
+SENSELESS = (tarfile.TarError, EOFError, OSError, KeyError, ValueError, RecursionError, zlib.error, lzma.LZMAError)
 
 
 def sha256(path: str) -> str:
@@ -39,7 +47,13 @@ def from_file(path: str, checksum: str, cache: Cache) -> str:
     found = sha256(path)
     if checksum and plain(checksum) != found:
         raise _wrong(path, found, checksum)
-    return cache.made(f"tree-{found}", lambda folder: _unpack(path, path, folder))
+
+    def make(folder: str) -> None:
+        _unpack(path, path, folder)
+        if sha256(path) != found:
+            raise source_changed(path)
+
+    return cache.made(f"tree-{found}", make)
 
 
 def from_url(url: str, checksum: str, cache: Cache) -> str:
@@ -47,32 +61,38 @@ def from_url(url: str, checksum: str, cache: Cache) -> str:
 
     :raises LampError: ``artifact_no_checksum``, ``artifact_not_fetched`` and those of `from_file`
     """
+    name = without_login(url.partition("?")[0])  # of a token that is in it, nothing is shown
     if not checksum:
         raise LampError(
             "artifact_no_checksum",
-            f"The source {url} has no checksum: what comes from a network must be known.",
+            f"The source {name} has no checksum: what comes from a network must be known.",
             "Give its SHA-256 (deploy_source_checksum in a deploy).",
         )
 
     def make(folder: str) -> None:
         target = f"{folder}.tar"
-        _fetch(url, target)
+        _fetch(url, name, target)
         if sha256(target) != plain(checksum):
-            raise _wrong(url, sha256(target), checksum)
-        _unpack(target, url, folder)
+            raise _wrong(name, sha256(target), checksum)
+        _unpack(target, name, folder)
 
     return cache.made(f"tree-{plain(checksum)}", make)
 
 
-def _fetch(url: str, target: str) -> None:
+def _fetch(url: str, name: str, target: str) -> None:
     try:
-        answer = open_url(url, timeout=SILENCE_SECONDS, follow_redirects="all")
+        # As it lies there: many servers call what is in a .tar.gz the encoding of a transfer.
+        answer = open_url(url, timeout=SILENCE_SECONDS, follow_redirects="all", decompress=False)
         with open(target, "wb") as stream:
             shutil.copyfileobj(answer, stream, CHUNK)
-    except (OSError, ValueError) as error:
+        if answer.length:
+            raise OSError(f"it ended {answer.length} bytes too early")
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        if getattr(error, "errno", None) in FULL:
+            raise
         raise LampError(
             "artifact_not_fetched",
-            f"{url} cannot be fetched: {error}.",
+            f"{name} cannot be fetched: {error}.",
             "See that the controller reaches it; a password belongs into ~/.netrc.",
         ) from error
 
@@ -89,7 +109,11 @@ def _unpack(path: str, name: str, folder: str) -> None:
     try:
         with tarfile.open(path) as tar:
             extract(tar, folder)
-    except (tarfile.TarError, EOFError, OSError, KeyError, RecursionError) as error:
+            while tar.fileobj and tar.fileobj.read(CHUNK):
+                pass  # to the end, where its checksum is: tarfile stops before
+    except SENSELESS as error:
+        if getattr(error, "errno", None) in FULL:
+            raise
         raise LampError(
             "artifact_bad_tarball",
             f"{name} cannot be unpacked: {error}.",
@@ -100,8 +124,9 @@ def _unpack(path: str, name: str, folder: str) -> None:
 def extract(tar: tarfile.TarFile, folder: str) -> None:
     """Unpack folders, files and links, and nothing that could lead out of ``folder``.
 
-    Links are made when all else is there, so that no file can be written through one of them. Where they lead is
-    checked with the rest of the tree. (tarfile's own filters came after Debian 12's Python.)
+    A second name of a file becomes a copy of what was unpacked: to go back in a compressed tarball takes long. Symbolic
+    links are made when all else is there, so that no file can be written, or read, through one of them. Where they lead
+    is checked with the rest of the tree. (tarfile's own filters came after Debian 12's Python.)
 
     :raises LampError: ``artifact_unsafe_entry``, naming the member
     """
@@ -120,11 +145,19 @@ def extract(tar: tarfile.TarFile, folder: str) -> None:
         if member.issym():
             links.append((member.linkname, target))
             continue
-        content = tar.extractfile(member) if member.isreg() or member.islnk() else None
-        if content is None:
-            raise refuse(path, "is neither a file nor a folder nor a link")
-        with open(target, "wb") as stream:
+        with _content(tar, member, path, folder) as content, open(target, "wb") as stream:
             shutil.copyfileobj(content, stream, CHUNK)
         os.chmod(target, 0o755 if member.mode & stat.S_IXUSR else 0o644)
     for linkname, target in links:
         os.symlink(linkname, target)
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str, folder: str) -> t.IO[bytes]:
+    if member.islnk():
+        first = os.path.normpath(member.linkname)
+        check_name(first)
+        return open(os.path.join(folder, first), "rb")
+    content = tar.extractfile(member) if member.isreg() else None
+    if content is None:
+        raise refuse(path, "is neither a file nor a folder nor a link")
+    return content

@@ -66,6 +66,8 @@ def test_the_same_content_is_the_same_release_wherever_it_lies(source: Path, tmp
             "artifact_bad_metadata",
             "drop_session",
         ),
+        (lambda folder: (folder / ".lamp.yml").write_text("{1: a, b: c}"), "artifact_bad_metadata", "unknown is '1'"),
+        (lambda folder: (folder / ".lamp.yml").write_text("[" * 20_000), "artifact_bad_metadata", ".lamp.yml"),
     ],
 )
 def test_what_no_release_may_hold_is_refused_by_name(
@@ -74,6 +76,11 @@ def test_what_no_release_may_hold_is_refused_by_name(
     spoil(source)
     error = refusal(str(source), cache)
     assert (error.code, named in error.message) == (code, True)
+
+
+def test_a_folder_can_be_left_out_as_it_is_written_elsewhere(source: Path, cache: str) -> None:
+    assert make(Options(str(source), cache, exclude=[".git/", "public/uploads/"]))["files"] == 1
+    assert refusal(str(source), cache, exclude=[".git/", "public/"]).code == "artifact_empty"
 
 
 def test_a_tag_in_the_release_is_read_and_sources_are_checked(source: Path, tmp_path: Path, cache: str) -> None:

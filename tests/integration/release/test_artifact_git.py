@@ -62,6 +62,49 @@ def test_what_git_cannot_give_whole_is_refused_by_name(repository: Repository, c
     assert (error.code, "lib/other" in error.message) == ("artifact_submodule", True)
 
 
+@pytest.mark.parametrize(
+    "setting",
+    ["core.autocrlf=true", "core.attributesFile={template}/info/attributes", "safe.bareRepository=explicit"],
+)
+def test_a_release_is_the_same_whatever_git_is_told_to_do_here(
+    repository: Repository, cache: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, setting: str
+) -> None:
+    repository.commit({"lines.txt": "one\ntwo\n"})
+    address = f"git+file://{repository.folder}"
+    plain = make(Options(address, cache))["release"]
+    template = tmp_path / "template"
+    (template / "info").mkdir(parents=True)
+    (template / "info" / "attributes").write_text("*.txt text eol=crlf\n")
+    monkeypatch.setenv("GIT_TEMPLATE_DIR", str(template))
+    name, _, value = setting.format(template=template).partition("=")
+    for variable, text in (("COUNT", "1"), ("KEY_0", name), ("VALUE_0", value)):
+        monkeypatch.setenv(f"GIT_CONFIG_{variable}", text)
+    assert make(Options(address, f"{cache}-2"))["release"] == plain
+
+
+def test_a_release_is_the_same_whatever_else_the_cache_has_of_its_repository(
+    repository: Repository, cache: str
+) -> None:
+    stamped = repository.commit({".gitattributes": "version export-subst\n", "version": "$Format:%H %D$\n"})
+    repository.git("tag", "v3")
+    address = f"git+file://{repository.folder}"
+    alone = make(Options(address, cache, "v3"))
+    assert stamped in (Path(alone["tree"]) / "version").read_text()
+    assert make(Options(address, f"{cache}-2", stamped[:9]))["release"] == alone["release"]
+
+
+def test_a_broken_copy_of_a_repository_is_named_and_no_other_is_touched(repository: Repository) -> None:
+    """The cache may lie in a repository of the user's own, which Git would take for it."""
+    outer = repository.folder.parent
+    repository.git("init", "-q", str(outer))
+    cache, address = str(outer / "cache"), f"git+file://{repository.folder}"
+    make(Options(address, cache))
+    (copy,) = Path(cache).glob("git-*")
+    (copy / "HEAD").write_text("")
+    error = refusal(address, cache)
+    assert (error.code, str(copy) in str(error)) == ("artifact_git_failed", True), str(error)
+
+
 def test_a_git_server_that_falls_silent_is_given_up(
     tmp_path: Path, cache: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
