@@ -46,7 +46,7 @@ sanity: setup ## ansible-test sanity
 
 .PHONY: e2e
 e2e: setup ## Deploys to a cluster of containers, also those that take longest
-	LAMP_E2E=all $(PY)/pytest $(PARALLEL) tests/e2e
+	$(PY)/pytest $(PARALLEL) tests/e2e
 
 .PHONY: faults
 faults: setup ## Cut a deploy at every task boundary, and all other faults (half an hour)
@@ -80,4 +80,4 @@ dist: setup ## Build the collection's tarball in dist/
 .PHONY: test
 test: setup ## Checkers, molecule, all tests but the longest deploys (see e2e, faults)
 	@$(MAKE) --no-print-directory -j 2 lint molecule
-	$(PY)/pytest $(PARALLEL) tests/e2e tests/integration tests/unit
+	$(PY)/pytest $(PARALLEL) -m "not long" tests/e2e tests/integration tests/unit

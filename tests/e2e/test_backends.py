@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cluster import ALL, Cluster, address
+from tests.support.cluster import Cluster, address
 from tests.support.servers.base import wait_until
 from tests.support.site import BLOCKED_BY_HAPROXY, WEB, Standing, column, first_release, release, seen_on
 from tests.support.traffic import Traffic, User
@@ -128,7 +128,7 @@ def from_all_workers() -> set[str]:
         return set(pool.map(lambda _: seen_on(NGINX_HOST), range(50)))
 
 
-@pytest.mark.skipif(not ALL, reason="make e2e runs it")
+@pytest.mark.long
 def test_nginx_with_php_fpm_beside_apache(nginx: Cluster, tmp_path: Path) -> None:
     """The window and a switch of code alone; no worker of php-fpm goes on with the code that it has in memory."""
     user = User(nginx.url)

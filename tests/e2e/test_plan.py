@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cluster import ALL, Cluster, address
+from tests.support.cluster import Cluster, address
 from tests.support.site import WEB, column, dropped, first_release, release, seen_on
 from tests.support.traffic import User
 
@@ -158,7 +158,7 @@ def test_a_window_with_a_delta_and_a_drop(shop: Shop) -> None:
     assert seen_on("web3") == "p1"
 
 
-@pytest.mark.skipif(not ALL, reason="make e2e runs it")
+@pytest.mark.long
 def test_turns_of_all_hosts_and_of_one_that_is_behind(shop: Shop) -> None:
     before = shop.live()["web3"]
     made = shop.made("p2")
@@ -175,7 +175,7 @@ def test_turns_of_all_hosts_and_of_one_that_is_behind(shop: Shop) -> None:
     assert "Nothing to do" in plan
 
 
-@pytest.mark.skipif(not ALL, reason="make e2e runs it")
+@pytest.mark.long
 def test_all_at_once_and_back_again_with_the_deltas_undone(shop: Shop) -> None:
     at_once = ("-e", '{"deploy_balancers": []}')
     _plan, done = shop.compare("lamp.cluster.deploy", "-e", f"deploy_source={shop.made('p3')}", *at_once)

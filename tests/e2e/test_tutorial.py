@@ -66,6 +66,7 @@ def environment() -> Iterator[dict[str, str]]:
     shutil.rmtree(FOLDER, ignore_errors=True)
 
 
+@pytest.mark.long
 def test_the_tutorial_works_as_it_stands(environment: dict[str, str]) -> None:
     page = steps()
     assert {step.kind for step in page if not step.file} == {"sh"}

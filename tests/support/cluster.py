@@ -20,7 +20,6 @@ BED = ROOT / "molecule" / "bed" / "bed"
 PREPARE = ROOT / "molecule" / "bed" / "prepare.yml"
 VARIABLES = ROOT / "molecule" / "inventory" / "group_vars" / "web.yml"
 DEMO_APP = ROOT / "molecule" / "demo_app"
-ALL = os.environ.get("LAMP_E2E") == "all"  # the longest ones, too, for which `make test` has no time
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # gw0, gw1 … each has a bed of its own
 _FIRST_SUBNET = ipaddress.IPv4Address(os.environ.get("LAMP_BED_SUBNET", "10.89.78.0/24").split("/", maxsplit=1)[0])
 FIRST_ADDRESS = {"lb": 11, "web": 21, "db": 31}
