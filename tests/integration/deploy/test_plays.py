@@ -93,14 +93,17 @@ def role(entry: str, **variables: Any) -> dict[str, Any]:
 
 
 AWAY = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
-# From here on the load balancer is at an address where nobody answers.
-LOSE = [
-    {
-        "name": "Lose it",
-        "ansible.builtin.set_fact": AWAY,
-        "delegate_to": "lb", "delegate_facts": True, "run_once": True,
-    }
-]  # fmt: skip
+
+
+def lose(host: str) -> list[dict[str, Any]]:
+    """Tasks after which the host is at an address where nobody answers."""
+    return [
+        {
+            "name": "Lose it",
+            "ansible.builtin.set_fact": AWAY,
+            "delegate_to": host, "delegate_facts": True, "run_once": True,
+        }
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +111,7 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]
     """One run: something fails on a and is mended, wiki is deployed, then shop, which loses the balancer; b is lost."""
     with BlockableSite("haproxy") as site:
         made = Controller(site, tmp_path_factory.mktemp("controller"))
-        (made.folder / "lose.yml").write_text(json.dumps(LOSE))
+        (made.folder / "lose.yml").write_text(json.dumps(lose("lb")))
         lost = {"after_block": str(made.folder / "lose.yml")}
         gone = {
             "ansible.builtin.ping": {},
@@ -157,3 +160,13 @@ def test_a_part_of_the_web_hosts_gets_code_and_nothing_more(controller: Controll
     assert "Nothing is known of c, which this play is for as well" in output
     assert "--limit leaves out a, where this application was deployed as well" in output
     assert [len(journal) for journal in controller.journals("wiki")] == [1, 1]
+
+
+def test_a_lost_host_of_the_deltas_is_no_lost_web_host(controller: Controller) -> None:
+    deploy = controller.deploy("blog", "1", deploy_deltas="db", dbdeploy_host="c")
+    (controller.folder / "blog-1" / "db").mkdir()
+    code, output = controller.run([controller.play([*lose("c"), deploy])])
+    assert code != 0
+    assert "stopped before anything was changed" in output, output
+    assert "c could not be reached." in output, output
+    assert "a could not be reached" not in output, output
