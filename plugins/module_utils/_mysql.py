@@ -46,6 +46,11 @@ KEEPALIVE = {
     "TCP_USER_TIMEOUT": 60000,
 }  # gone after a minute
 
+# LOCK TABLES and the tables of other engines make no transaction: connections to this database come first.
+OTHERS = """SELECT CONCAT(p.USER, '@', p.HOST, ' (connection ', p.ID, ', ', p.TIME, ' s)')
+FROM information_schema.PROCESSLIST p WHERE p.ID <> CONNECTION_ID() AND p.COMMAND IN ('Sleep', 'Query', 'Execute')
+AND p.USER <> 'system user' AND COALESCE(p.STATE, '') NOT LIKE 'Waiting for table%'
+ORDER BY COALESCE(p.DB = DATABASE(), 0) DESC, p.TIME DESC LIMIT 9"""
 HOLDERS = """SELECT GROUP_CONCAT(CONCAT(p.USER, '@', p.HOST, ' (connection ', p.ID, ', ', p.TIME, ' s)') SEPARATOR ', ')
 FROM information_schema.PROCESSLIST p JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID
 WHERE p.ID <> CONNECTION_ID()"""
@@ -79,6 +84,7 @@ if pymysql:
             return bool(self._result and self._result.has_next)  # type: ignore[attr-defined]
 
 
+NOBODY = "none now"
 LOCK_WAIT, DEADLOCK, NO_TABLE = 1205, 1213, 1146
 NOT_COMMITTED = 1180  # rolled back at the COMMIT, as by a deadlock with what comes from another member of the group
 CONFLICT = 3101  # rolled back, as another member of the group replication committed the same rows first
@@ -212,7 +218,15 @@ def open_transactions(connection: Connection) -> str:
         rows = query(connection, HOLDERS)
     except pymysql.err.MySQLError:
         return "who it is, is not shown to this user (it needs the privilege PROCESS)"
-    return rows[0][0] or "none now"
+    return rows[0][0] or NOBODY
+
+
+def lock_holders(connection: Connection) -> str:
+    """Who holds a table that somebody waited for in vain: open transactions, or else who may have locked tables."""
+    holders = open_transactions(connection)
+    others = query(connection, OTHERS) if holders == NOBODY else []
+    names = ", ".join(name for (name,) in others)
+    return f"no transaction is open; one of these may have locked it: {names}" if names else holders
 
 
 def quote_identifier(name: str) -> str:

@@ -52,7 +52,8 @@ options:
     type: str
   keep_ids:
     description:
-      - The ids of sessions to keep, as the users' cookies hold them. Layouts that store ids hashed are known.
+      - The ids of sessions to keep, as the users' cookies hold them. Layouts that store ids hashed are known. For
+        O(layout=laravel), whose cookies are encrypted, rather use O(keep_users).
     type: list
     elements: str
     default: []
@@ -64,8 +65,9 @@ options:
   id_pattern:
     description:
       - A regular expression (Python's) that matches a whole session id, for O(store) V(files), V(redis) and
-        V(memcached). By default what PHP makes of its ids, V([A-Za-z0-9,-]+); of at least 22 characters where
-        O(prefix) ends in a letter or digit, so that a neighbour's name cannot go on there.
+        V(memcached). By default what PHP makes of its ids, V([A-Za-z0-9,-]+). Where O(prefix) ends in one of these
+        signs, so that a neighbour's name can go on there, ids must have at least 22 characters, and all the same
+        number of them; otherwise nothing is purged.
     type: str
   save_path:
     description: For O(store=files), the folder as C(session.save_path) of php.ini has it, V([N;[MODE;]]/path).
@@ -74,7 +76,8 @@ options:
   owner:
     description:
       - For O(store=files), name or number of the user whose files are the application's, where several applications
-        share the folder and run as users of their own.
+        share the folder and run as users of their own. Without it, and without O(dedicated), a folder with files of
+        several users (besides root) is not purged.
     type: str
   layout:
     description:
@@ -99,7 +102,8 @@ options:
         description: The column of the user's id.
         type: str
       time:
-        description: The column of the last write, seconds since 1970, DATETIME or TIMESTAMP.
+        description:
+          - The column of the last write, seconds since 1970, or a DATETIME or TIMESTAMP in the server's time zone.
         type: str
   epoch_table:
     description:
@@ -113,7 +117,9 @@ options:
     type: str
     default: lamp_session
   where:
-    description: For O(store=mysql), an SQL condition that selects the sessions to remove. Without it, all.
+    description:
+      - For O(store=mysql), an SQL condition that selects the sessions to remove. Without it, all.
+      - With a row per variable it selects sessions of which it holds for any row.
     type: str
   lock_wait_timeout:
     description: For O(store=mysql), seconds to wait for somebody who holds the table.

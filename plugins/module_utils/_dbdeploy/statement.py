@@ -124,9 +124,11 @@ class Statement:
         return names
 
     def drops_sessions(self, table: str) -> bool:
-        """Whether it empties ``table``."""
-        name = rf"(`?\w+`?\s*\.\s*)?`?{re.escape(table)}`?"
-        return bool(re.fullmatch(rf"(TRUNCATE(\s+TABLE)?|DELETE\s+FROM)\s+{name}\s*", self.normal, re.IGNORECASE))
+        """Whether it empties ``table``. Either may name its database; the bare name counts."""
+        name = rf"(`?\w+`?\s*\.\s*)?`?{re.escape(table.rpartition('.')[2])}`?"
+        truncate = rf"TRUNCATE(\s+TABLE)?\s+{name}(\s+WAIT\s+\d+|\s+NOWAIT)?"
+        delete = rf"DELETE(\s+(LOW_PRIORITY|QUICK|IGNORE))*\s+FROM\s+{name}"
+        return bool(re.fullmatch(rf"({truncate}|{delete})\s*", self.normal, re.IGNORECASE))
 
 
 GRAMMAR = frozenset(["IF", "NOT", "EXISTS", "LIKE", "AS", "SELECT", "ENGINE"])

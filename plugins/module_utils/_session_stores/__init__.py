@@ -10,6 +10,11 @@ import typing as t
 COUNTED = 10000  # sessions, or names in a folder: counting stops there where it must take a constant time
 
 
+def number_of(sessions: int) -> str:
+    """So many sessions, in words."""
+    return f"{sessions} session{'' if sessions == 1 else 's'}"
+
+
 class Tally(t.NamedTuple):
     """What one look at a store found, or what one pass did to it."""
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -40,9 +41,10 @@ class Aside:
                 )
             name = f".{self.base}.purged-{secrets.token_hex(8)}"
             with folders.closing(folders.make_private(parent, name)) as made:
-                self._copy(folder, made, self.place.depth)
-                if folders.exchange(parent, name, self.base):
-                    return True
+                with contextlib.suppress(OSError):  # no room, no links: the files can be removed all the same
+                    self._copy(folder, made, self.place.depth)
+                    if folders.exchange(parent, name, self.base):
+                        return True
                 self._clear(made, self.place.depth)
             os.rmdir(name, dir_fd=parent)
             return False

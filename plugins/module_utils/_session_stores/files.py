@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
@@ -32,27 +33,59 @@ class Files:
                 f"save_path {params['save_path']!r} is not of the form [N;[MODE;]]/path.",
                 "Give it as session.save_path in php.ini.",
             )
-        path = os.path.normpath(match.group(2))
+        parts = [part for part in match.group(2).split("/") if part not in ("", ".")]
+        if ".." in parts:  # what is above a link is known on the way alone, and what a name is above must be its parent
+            raise LampError(
+                "session_purge_bad_path",
+                f"save_path {params['save_path']!r} leads upwards by '..'.",
+                "Give the folder itself, without '..'.",
+            )
+        path = "/" + "/".join(parts)
         self.place = Place(path, int(match.group(1) or 0), Names("sess_", params["id_pattern"] or PHP_ID))
         self.name = f"files {path}"
         self.selection = Selection(params, self.ABLE)
         self.owner = _user(params["owner"]) if params["owner"] else None
         self.aside = Aside(self.place, self.selection.keep_ids)
+        self.shared = not params["dedicated"] and self.owner is None
         alone = params["dedicated"] and self.owner is None and self.selection.older_than is None
         self.exchanges = alone and params["leftovers"] == "leave"
 
     def begin(self, check: bool) -> dict[str, t.Any]:
-        """Nothing: an open session file that is removed takes what its request still writes with it."""
+        """See that the sessions are one application's.
+
+        No epoch is needed: an open session file that is removed takes what its request still writes with it.
+
+        :raises LampError: ``session_purge_shared_folder``
+        """
+        if self.shared:
+            with self._open() as folder:
+                self._check_owners(folder)
         return {}
+
+    def _check_owners(self, folder: int) -> None:
+        """Users of their own are applications of their own. What root wrote, on a command line, is none."""
+        owners: set[int] = set()
+        for place, name, is_session in self.place.entries(folder, self.place.depth):
+            with contextlib.suppress(FileNotFoundError):
+                if is_session:
+                    owners.add(os.stat(name, dir_fd=place, follow_symlinks=False).st_uid)
+            if len(owners - {0}) > 1:
+                one, other = sorted(owners - {0})
+                raise LampError(
+                    "session_purge_shared_folder",
+                    f"The session folder {self.place.path} holds sessions of several users, {one} and {other} for"
+                    " instance, as those of several applications are. Nothing was purged.",
+                    "Set owner to the user that the application runs as; or dedicated, if all of them are its own.",
+                )
 
     def count(self) -> Tally:
         """Sessions below the folder; where it is to be exchanged, counting stops at a limit."""
-        with folders.closing(folders.open_folder(self.place.path)) as folder:
+        with self._open() as folder:
             return self._walk(folder, remove=False, limit=COUNTED if self.exchanges else 0)
 
     def purge(self) -> Tally:
         """Exchange the folder for an empty one, or remove the sessions that one pass finds."""
-        with folders.closing(folders.open_folder(self.place.path)) as folder:
+        with self._open() as folder:
             if self.exchanges:
                 found = self._walk(folder, remove=False, limit=COUNTED)
                 if not found.selected or (not found.ignored and self.aside.exchange(folder)):
@@ -61,7 +94,13 @@ class Files:
 
     def sweep(self, remove: bool) -> int:
         """Remove the folders that earlier purges put aside."""
-        return self.aside.sweep(remove)
+        try:
+            return self.aside.sweep(remove)
+        except OSError as error:
+            raise self.place.refused(str(error.filename or "what was put aside"), error) from error
+
+    def _open(self) -> t.ContextManager[int]:
+        return folders.closing(folders.open_folder(self.place.path))
 
     def _walk(self, folder: int, remove: bool, limit: int = 0) -> Tally:
         total = selected = ignored = 0

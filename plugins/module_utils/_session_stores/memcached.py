@@ -22,14 +22,13 @@ class Memcached(Simple):
 
     ABLE = frozenset({"keep_ids"})
 
-    def __init__(self, params: dict[str, t.Any], address: addresses.Address) -> None:
+    def __init__(self, params: dict[str, t.Any], address: addresses.Address, names: Names) -> None:
         self.params = params
         self.address = address
         self.name = f"memcached {address}"
         self.selection = Selection(params, self.ABLE)
-        prefix = params["prefix"] or PREFIX
-        self.names = Names(prefix, params["id_pattern"])
-        self.locks = Names(prefix + LOCK, self.names.pattern)
+        self.names = names
+        self.locks = Names(names.prefix.decode() + LOCK, names.pattern)
         self.flushed = False
         self.dedicated = params["dedicated"] and self.selection.everything
         if params["sasl"] and not self.dedicated:
@@ -38,6 +37,13 @@ class Memcached(Simple):
                 f"{self.name} with SASL speaks the binary protocol alone, in which no server lists its keys.",
                 "Set dedicated if all that is there are sessions: they are then flushed. Nothing was purged.",
             )
+
+    def begin(self, check: bool) -> dict[str, t.Any]:
+        """See whose the names are, where that can be asked at all."""
+        if self.names.open and not self.dedicated:
+            self.count()
+            self.names.check_seen()
+        return {}
 
     def count(self) -> Tally:
         """Sessions, by their names; all items of a dedicated server."""
@@ -111,4 +117,5 @@ class Memcached(Simple):
 
 def stores(params: dict[str, t.Any]) -> list[Memcached]:
     """The servers, each a place of its own."""
-    return [Memcached(params, address) for address in addresses.parse(params["servers"] or ["127.0.0.1"], 11211)]
+    names = Names(params["prefix"] or PREFIX, params["id_pattern"])
+    return [Memcached(params, address, names) for address in addresses.parse(params["servers"] or ["127.0.0.1"], 11211)]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
@@ -14,6 +15,8 @@ from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selec
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql import CONFLICTS, TRIES, Table
 
 MOMENTS = {"datetime", "timestamp"}
+NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double"}
+WHOLE = re.compile(r"-?\d+")
 
 
 class Mysql:
@@ -38,7 +41,7 @@ class Mysql:
         self.leave = params["leftovers"] == "leave"
         exchanged = self.on_lock == "swap" and self.selection.all_but_ids
         self.limit = COUNTED if self.leave and (self.selection.everything or exchanged) else 0
-        self.distinct = _mysql.quote_identifier(self.layout.id) if self.layout.rows == "variable" else ""
+        self.group = _mysql.quote_identifier(self.layout.id) if self.layout.rows == "variable" else ""
         ours = params["layout"] == "lamp"
         epochs = params["epoch_table"] or (f"{self.layout.table}_epoch" if ours else "")
         self.epochs = Table(connection, epochs) if epochs else None
@@ -50,21 +53,49 @@ class Mysql:
     # -- which rows
 
     def _condition(self) -> str:
-        """The SQL condition that selects."""
+        """The SQL condition that selects: rows, or with a row per variable groups of them, each a session.
+
+        A session ends as a whole: ``where`` has to hold for a row of it, and no row may spare it.
+        """
         selection, layout = self.selection, self.layout
-        parts = [f"({selection.where})"] if selection.where else []
+        spared = []
         if selection.keep_ids:
-            parts.append(f"NOT {self._kept_ids(layout.id)}")
+            self._check_numbers("keep_ids", layout.id, selection.keep_ids)
+            spared.append(f"NOT {self._kept_ids(layout.id)}")
         if selection.keep_users:
+            self._check_numbers("keep_users", layout.user, selection.keep_users)
             user = _mysql.quote_identifier(layout.user)
             users = ", ".join(self.table.literal(user) for user in sorted(selection.keep_users))
-            parts.append(f"({user} IS NULL OR {user} NOT IN ({users}))")
+            spared.append(f"({user} IS NULL OR {user} NOT IN ({users}))")
         if selection.older_than is not None:
-            kind = self.table.columns().get(layout.time, "")
-            moment = f"NOW() - INTERVAL {selection.older_than} SECOND"
-            then = moment if kind in MOMENTS else f"UNIX_TIMESTAMP({moment})"
-            parts.append(f"{_mysql.quote_identifier(layout.time)} < {then}")
-        return " AND ".join(parts) or "TRUE"
+            spared.append(f"{_mysql.quote_identifier(layout.time)} < {self._moment(selection.older_than)}")
+        selected = [f"({selection.where})"] if selection.where else []
+        if self.group and not selection.everything:
+            selected = [f"MAX(CASE WHEN {part} THEN 1 ELSE 0 END) = 1" for part in selected]
+            spared = [f"MIN(CASE WHEN {part} THEN 1 ELSE 0 END) = 1" for part in spared]
+        return " AND ".join(selected + spared) or "TRUE"
+
+    def _moment(self, seconds: int) -> str:
+        """So many seconds ago, as the column of the last write has it. No clock that is set back goes into it."""
+        kind = self.table.kind(self.layout.time)
+        ago = f"CAST(UNIX_TIMESTAMP() AS SIGNED) - {seconds}"
+        if kind in MOMENTS:
+            return f"FROM_UNIXTIME({ago})"
+        if kind in NUMBERS or not kind:  # the server says what is missing
+            return ago
+        raise self._cannot_select("older_than", self.layout.time, f"is of the type {kind}, which is no time")
+
+    def _check_numbers(self, option: str, column: str, values: t.Iterable[str]) -> None:
+        """A text that is no number equals 0 for the server, which in some tables is everybody who is not logged in."""
+        if self.table.kind(column) in NUMBERS and not all(map(WHOLE.fullmatch, values)):
+            raise self._cannot_select(option, column, "holds numbers, and what is to be kept is none")
+
+    def _cannot_select(self, option: str, column: str, why: str) -> LampError:
+        return LampError(
+            "session_purge_cannot_select",
+            f"Sessions in {self.table.name} cannot be selected by {option}: the column {column} {why}.",
+            f"Correct {option}, or name another column in columns, or select with where. Nothing was purged.",
+        )
 
     def _kept_ids(self, column: str) -> str:
         ids = ", ".join(self.table.literal(text) for text in layouts.stored_ids(self.layout, self.selection.keep_ids))
@@ -72,10 +103,10 @@ class Mysql:
 
     def count(self) -> Tally:
         """Sessions in the table; where they are ended at once, counting stops at a limit."""
-        total = self.table.count(distinct=self.distinct, limit=self.limit)
+        total = self.table.count(group=self.group, limit=self.limit)
         selected = total
         if not self.selection.everything:
-            selected = self.table.count(self.condition, self.distinct, self.limit)
+            selected = self.table.count(self.condition, self.group, self.limit)
         return Tally(total, selected, beside=self._orphans(), exact=not self.limit or total < self.limit)
 
     def _orphans(self) -> int:
@@ -139,8 +170,11 @@ class Mysql:
         if orphaned and (found.selected or found.beside) and self._at_once(orphaned, "session_id"):
             orphaned = None
         if found.selected and not self._at_once(self.table, self.layout.id):
-            deleted = self.table.delete(self.condition)
-            gone = gone if self.distinct else deleted
+            if self.group and not self.selection.everything:
+                self.table.delete_groups(self.group, self.condition)
+            else:
+                deleted = self.table.delete(self.condition)
+                gone = gone if self.group else deleted
         if orphaned and (found.selected or found.beside):
             self._delete_orphans(orphaned)
         return found._replace(total=max(found.total, gone), selected=gone)
@@ -167,7 +201,7 @@ class Mysql:
         """Drop the tables that earlier purges exchanged for empty ones; variables alone count as one session."""
         swept = 0
         for table in self.table.aside():
-            swept += table.count(distinct=self.distinct)
+            swept += table.count(group=self.group)
             if remove:
                 table.drop()
         for table in self.variables.aside() if self.variables else ():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Store, Tally
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Store, Tally, number_of
 
 PASSES = 10  # a store that still gains sessions after that many passes is not blocked
 
@@ -40,10 +40,11 @@ def _empty(stores: t.Sequence[Store]) -> list[Counts]:
             count.add(tally)
         if not any(tally.selected or tally.beside for tally in tallies):
             return counts
-    busy = ", ".join(f"{store.name} ({tally.selected})" for store, tally in zip(stores, tallies) if tally.selected)
+    left = zip(stores, (tally.selected + tally.beside for tally in tallies))
+    busy = ", ".join(f"{store.name} ({number})" for store, number in left if number)
     raise LampError(
         "session_purge_not_blocked",
-        f"Sessions keep coming: after {PASSES + 1} passes there were still some in {busy};"
+        f"Sessions, or locks of them, keep coming: after {PASSES + 1} passes there were still some in {busy};"
         f" {sum(count.purged for count in counts)} were removed.",
         "Block the site first (lamp.cluster.maintenance).",
     )
@@ -72,8 +73,8 @@ def carry_out(stores: t.Sequence[Store], leftovers: str, check: bool) -> dict[st
         "exact": all(count.exact for count in counts),
         "swept": swept,
         "diff": {
-            "before": "".join(f"{store.name}: {count.before} sessions\n" for store, count in zip(stores, counts)),
-            "after": "".join(f"{store.name}: {count.after} sessions\n" for store, count in zip(stores, counts)),
+            "before": "".join(f"{store.name}: {number_of(count.before)}\n" for store, count in zip(stores, counts)),
+            "after": "".join(f"{store.name}: {number_of(count.after)}\n" for store, count in zip(stores, counts)),
         },
         **begun,
     }

@@ -42,7 +42,7 @@ local least, most = #ARGV[4] + ARGV[5], #ARGV[4] + ARGV[6]
 local remove, batch = ARGV[7] == '1', tonumber(ARGV[8])
 local kept = {}
 for i = 9, #ARGV do kept[ARGV[i]] = true end
-local gone, unlocked, ignored, spared, pages = 0, 0, 0, {}, 0
+local gone, unlocked, ignored, spared, lengths, pages = 0, 0, 0, {}, {}, 0
 local function now()
   local time = redis.pcall('TIME')
   return time[1] and time[1] * 1000 + time[2] / 1000
@@ -72,6 +72,7 @@ repeat
   for i = 1, #names do
     local name = names[i]
     if is_session(name) then
+      lengths[#name] = true
       if kept[name] then
         spared[#spared + 1] = name
       else
@@ -89,7 +90,9 @@ repeat
   end
   gone, unlocked = gone + unlink(names, doomed), unlocked + unlink(locks, #locks)
 until cursor == '0' or is_over()
-return {cursor, gone, unlocked, ignored, spared}
+local seen = {}
+for length in pairs(lengths) do seen[#seen + 1] = length - #ARGV[4] end
+return {cursor, gone, unlocked, ignored, spared, seen}
 """
 
 
@@ -128,6 +131,13 @@ class Redis(Simple):
         self.batch = batch
         self.scripted = keys.names.lengths is not None
 
+    def begin(self, check: bool) -> dict[str, t.Any]:
+        """See whose the names are, where that can be asked at all."""
+        if self.keys.names.open and not self.keys.dedicated:
+            self.count()
+            self.keys.names.check_seen()
+        return {}
+
     def count(self) -> Tally:
         """Sessions, by their names; all keys of a dedicated database."""
         return self._guarded(remove=False)
@@ -165,7 +175,8 @@ class Redis(Simple):
         kept: set[bytes] = set()
         while True:
             arguments = [cursor, self.keys.glob, HELD, self.keys.prefix, least, most, int(remove), self.batch]
-            cursor, gone, unlocked, other, spared = step(args=[*arguments, *self.keys.kept])
+            cursor, gone, unlocked, other, spared, seen = step(args=[*arguments, *self.keys.kept])
+            self.keys.names.seen.update(seen)
             sessions, locks, ignored = sessions + gone, locks + unlocked, ignored + other
             kept.update(spared)
             if cursor == b"0":
@@ -215,6 +226,12 @@ def _failure(error: Exception, place: str) -> LampError:
             "session_purge_unreachable",
             f"No connection to {place}: {error}.",
             "Check that it runs, that servers names it, and tls with ca_cert.",
+        )
+    if isinstance(error, (known.AskError, known.MovedError)) or "non local key" in str(error):
+        return LampError(
+            "session_purge_failed",
+            f"The cluster moves keys between its nodes, {place} holds some that are not its own: {error}.",
+            "Wait until no slot is open (redis-cli --cluster check, or fix if that was cut off), then run it again.",
         )
     return LampError(
         "session_purge_failed",

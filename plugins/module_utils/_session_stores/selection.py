@@ -67,16 +67,17 @@ class Names:
     """How the names of a store's sessions are made: a prefix and an id."""
 
     def __init__(self, prefix: str, id_pattern: str | None) -> None:
-        """Without a pattern, an id is what PHP takes for one. Where the prefix ends in a letter or digit, so that a
+        """Without a pattern, an id is what PHP takes for one. Where the prefix ends in a sign of ids, so that a
         neighbour's name may go on just there, it must also be as long as those that PHP makes.
 
         :raises LampError: ``session_purge_bad_pattern``
         """
         self.prefix = prefix.encode()
-        generated = prefix[-1:].isalnum()
-        pattern = self.pattern = id_pattern or (GENERATED_ID if generated else PHP_ID)
+        self.open = id_pattern is None and (prefix[-1:].isalnum() or prefix[-1:] in ("-", ","))
+        pattern = self.pattern = id_pattern or (GENERATED_ID if self.open else PHP_ID)
         # Of PHP's ids, which Redis itself can tell, the least and the greatest length.
-        self.lengths = None if id_pattern else (22, 256) if generated else (1, 2**31)
+        self.lengths = None if id_pattern else (22, 256) if self.open else (1, 2**31)
+        self.seen: set[int] = set()  # lengths of the ids that were met
         try:
             self._is_id = re.compile(pattern.encode()).fullmatch
         except re.error as error:
@@ -90,5 +91,21 @@ class Names:
         """The id of the session with that name; None when it is not a session's name."""
         rest = name[len(self.prefix) :]
         if name.startswith(self.prefix) and self._is_id(rest):
+            self.seen.add(len(rest))
             return rest.decode("utf-8", "surrogateescape")
         return None
+
+    def check_seen(self) -> None:
+        """One PHP makes ids of one length: of those that are longer, the prefix may be another's, that begins alike.
+
+        :raises LampError: ``session_purge_ambiguous_prefix``
+        """
+        if self.open and len(self.seen) > 1:
+            prefix, lengths = self.prefix.decode(), sorted(self.seen)
+            raise LampError(
+                "session_purge_ambiguous_prefix",
+                f"What follows the prefix {prefix!r} has {' or '.join(map(str, lengths))} characters: not all of it may"
+                " be the ids of this application's sessions. Nothing was purged.",
+                f"If another application's names begin alike, set id_pattern to those of this one, such as"
+                f" [A-Za-z0-9,-]{{{lengths[0]}}}; if none does, to [A-Za-z0-9,-]{{22,}}.",
+            )

@@ -16,8 +16,10 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 REFERENCED, DENIED, NO_DROP = 1701, 1142, 1227
 CONFLICTS = (_mysql.DEADLOCK, _mysql.CONFLICT)
 CHUNK = 5000  # rows that one DELETE removes: short transactions, also for replicas and Galera
+GROUPS = 500  # of rows, that one DELETE removes
 TRIES = 5  # of a statement that met a deadlock, or another node's write
 LONGEST = 64  # characters of a table's name
+GRANT = re.compile(r"GRANT (.+?) ON (?:\*|`((?:[^`]|``)+)`)\.(?:\*|`((?:[^`]|``)+)`) TO ")
 
 
 class Table:
@@ -71,7 +73,7 @@ class Table:
         if number == _mysql.LOCK_WAIT:
             return LampError(
                 "session_purge_locked",
-                f"The table {self.name} is held by others: {_mysql.open_transactions(self.connection)}.",
+                f"The table {self.name} is held by others: {_mysql.lock_holders(self.connection)}.",
                 "End them, or wait until they are done, or choose another on_lock.",
                 server_error=number,
             )
@@ -96,6 +98,14 @@ class Table:
         )
         return {name: kind.lower() for name, kind in rows}
 
+    def kind(self, column: str) -> str:
+        """The type of a column, as ``int`` or ``datetime``; empty where there is no such column."""
+        rows = self.query(
+            f"SELECT DATA_TYPE FROM information_schema.COLUMNS WHERE {self._here()}"
+            f" AND COLUMN_NAME = {self.literal(column)}"
+        )
+        return str(rows[0][0]).lower() if rows else ""
+
     def _here(self, schema: str = "TABLE_SCHEMA", table: str = "TABLE_NAME") -> str:
         return f"{schema} = {self.database} AND {table} = {self.literal(self.bare)}"
 
@@ -106,12 +116,14 @@ class Table:
         )
         return [_mysql.quote_identifier(name) for (name,) in rows]
 
-    def count(self, condition: str = "TRUE", distinct: str = "", limit: int = 0) -> int:
-        """Rows that meet the condition, or different values in a column of them; counting stops above ``limit``."""
-        what = f"DISTINCT {distinct}" if distinct else "1"
-        stop = f" LIMIT {limit}" if limit else ""
-        rows = self.query(f"SELECT COUNT(*) FROM (SELECT {what} FROM {self.quoted} WHERE {condition}{stop}) AS found")
+    def count(self, condition: str = "TRUE", group: str = "", limit: int = 0) -> int:
+        """Rows that meet the condition, or groups of them by a column; counting stops at ``limit``."""
+        rows = self.query(f"SELECT COUNT(*) FROM ({self._select('1', condition, group, limit)}) AS found")
         return int(rows[0][0])
+
+    def _select(self, what: str, condition: str, group: str, limit: int, span: str = "TRUE") -> str:
+        where = f"{group} IS NOT NULL AND {span} GROUP BY {group} HAVING {condition}" if group else condition
+        return f"SELECT {what} FROM {self.quoted} WHERE {where}" + (f" LIMIT {limit}" if limit else "")
 
     # -- changes
 
@@ -162,6 +174,17 @@ class Table:
                 return gone
             span = f"{first} > {last}"
 
+    def delete_groups(self, group: str, condition: str) -> None:
+        """Delete the groups that meet the condition, each with all of its rows at once."""
+        span = "TRUE"
+        while True:
+            rows = self.query(self._select(group, f"{condition} ORDER BY {group}", group, GROUPS, span))
+            if not rows:
+                return
+            found = [self.literal(value) for (value,) in rows]
+            self.change(f"DELETE FROM {self.quoted} WHERE {group} IN ({', '.join(found)})")
+            span = f"{group} > {found[-1]}"
+
     def _repeat(self, sql: str) -> int:
         gone = 0
         while True:
@@ -203,7 +226,7 @@ class Table:
             self._run(f"SET SESSION lock_wait_timeout = {wait}")
 
     def _refuse_swap(self) -> None:
-        triggers = self.query(
+        triggers = not self._shows_triggers() or self.query(
             f"SELECT 1 FROM information_schema.TRIGGERS WHERE {self._here('EVENT_OBJECT_SCHEMA', 'EVENT_OBJECT_TABLE')}"
         )
         keys = self.query(
@@ -212,12 +235,25 @@ class Table:
         )
         long = len(self.bare) > LONGEST - len("_purged_") - 8
         if triggers or keys or long:
-            why = "a name that is too long" if long else "triggers" if triggers else "foreign keys"
+            of_triggers = "triggers" if triggers is not True else "triggers that this user is not shown, if any"
+            why = "a name that is too long" if long else of_triggers if triggers else "foreign keys"
             raise LampError(
                 "session_purge_cannot_swap",
                 f"The table {self.name} cannot be exchanged for an empty one: it has {why}.",
-                "Set on_lock to delete or wait.",
+                "Set on_lock to delete or wait. Who may not see triggers needs the privilege TRIGGER.",
             )
+
+    def _shows_triggers(self) -> bool:
+        """Whether this user is shown the table's triggers: without the privilege it looks as if it had none."""
+        for (grant,) in self.query("SHOW GRANTS"):
+            match = GRANT.match(grant)
+            if not match or not {"TRIGGER", "ALL PRIVILEGES"}.intersection(match[1].split(", ")):
+                continue
+            schema, table = (name and name.replace("``", "`") for name in match.groups()[1:])
+            of_schema = f"SELECT {self.database} LIKE {self.literal(schema or '%')}"  # a grant names it by a pattern
+            if table in (None, self.bare) and self.query(of_schema) == [(1,)]:
+                return True
+        return False
 
     def _aside(self) -> str:
         return self.prefix + _mysql.quote_identifier(f"{self.bare}_purged_{secrets.token_hex(4)}")

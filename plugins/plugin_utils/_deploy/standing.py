@@ -11,6 +11,8 @@ import re
 import shlex
 import typing as t
 
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import number_of
+
 from .journal import Entry, Look, blocked_by, entries, owing, unfinished
 
 DEPLOY, ROLLBACK = "ansible-playbook lamp.cluster.deploy", "ansible-playbook lamp.cluster.rollback"
@@ -52,7 +54,7 @@ def history_line(entry: Entry) -> str:
         f" {entry.get('result', '?')}",
         *([f"blocked {float(seconds):.1f} s"] if seconds is not None else []),
         *([f"deltas {', '.join(entry['deltas'])}"] if entry.get("deltas") else []),
-        *([f"{entry['sessions_dropped']} sessions dropped"] if entry.get("sessions_dropped") else []),
+        *([f"{number_of(entry['sessions_dropped'])} dropped"] if entry.get("sessions_dropped") else []),
     ]
     return ", ".join(parts)
 

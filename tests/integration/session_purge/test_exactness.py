@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
@@ -61,43 +62,61 @@ def memcached_server() -> Iterator[MemcachedServer]:
         yield server
 
 
-@pytest.mark.parametrize("prefix", ["PHPREDIS_SESSION:", "sf_s"])
-@pytest.mark.parametrize("scripted", [True, False])
-def test_redis(redis_server: RedisServer, prefix: str, scripted: bool) -> None:
-    session = ID if prefix.endswith(":") else "[A-Za-z0-9,-]{22,256}"
-    goes = re.compile(re.escape(prefix) + session + "(_LOCK)?")
+def purge_or_ask(goes: set[str], lengths: set[int], store: str, **options: Any) -> set[str]:
+    """What is gone after a purge: all that ``goes``, or nothing where ids of several ``lengths`` made it ask."""
+    if len(lengths) < 2:
+        purge(store, **options)
+        return goes
+    with pytest.raises(LampError) as raised:
+        purge(store, **options)
+    assert raised.value.code == "session_purge_ambiguous_prefix"
+    return set()
+
+
+@pytest.mark.parametrize("prefix", ["PHPREDIS_SESSION:", "sf_s", "shop-"])
+@pytest.mark.parametrize("pattern", [None, "[A-Za-z0-9,-]{26}"])
+def test_redis(redis_server: RedisServer, prefix: str, pattern: str | None) -> None:
+    session = pattern or (ID if prefix.endswith(":") else "[A-Za-z0-9,-]{22,256}")
+    goes = re.compile(re.escape(prefix) + f"({session})(_LOCK)?")
     client = redis_server.client
 
     @quick
-    @given(present=names(prefix, "PHPREDIS_CLUSTER_SESSION:", "sf_s"))
+    @given(present=names(prefix, "PHPREDIS_CLUSTER_SESSION:", "sf_s", f"{prefix}admin-"))
     def check(present: set[str]) -> None:
         client.flushall()
         for name in present:
             client.set(name, "x")
         client.hset(f"{prefix}{LONG}9", "field", "a hash is no session")
-        purge("redis", servers=[redis_server.address], prefix=prefix, id_pattern=None if scripted else session)
+        ids = {len(match[1]) for match in map(goes.fullmatch, present) if match and not match[2]}
+        options: dict[str, Any] = {"servers": [redis_server.address], "prefix": prefix, "id_pattern": pattern}
+        sessions = {name for name in present if goes.fullmatch(name)}
+        gone = purge_or_ask(sessions, set() if prefix.endswith(":") else ids, "redis", **options)
         left = {name.decode() for name in client.keys("*")}
-        assert left == {name for name in present if not goes.fullmatch(name)} | {f"{prefix}{LONG}9"}
+        assert left == (present - gone) | {f"{prefix}{LONG}9"}
 
     check()
 
 
 @pytest.mark.parametrize("prefix", ["memc.sess.key.", "sf2s"])
-def test_memcached(memcached_server: MemcachedServer, prefix: str) -> None:
-    session = ID if prefix.endswith(".") else "[A-Za-z0-9,-]{22,256}"
-    goes = re.compile(re.escape(prefix) + f"(lock\\.)?{session}")
+@pytest.mark.parametrize("pattern", [None, "[A-Za-z0-9,-]{26}"])
+def test_memcached(memcached_server: MemcachedServer, prefix: str, pattern: str | None) -> None:
+    session = pattern or (ID if prefix.endswith(".") else "[A-Za-z0-9,-]{22,256}")
+    goes = re.compile(re.escape(prefix) + f"(lock\\.)?({session})")
 
     @quick
-    @given(present=names(prefix, "memc.sess.", "sf2s"))
+    @given(present=names(prefix, "memc.sess.", "sf2s", f"{prefix}admin-"))
     def check(present: set[str]) -> None:
         present = {name for name in present if " " not in name}
         client = memcached_server.client
         client.flush_all()
         for name in present:
             client.set(name.encode(), b"x")
-        purge("memcached", servers=[memcached_server.address], prefix=prefix)
+        ids = {len(match[2]) for match in map(goes.fullmatch, present) if match and not match[1]}
+        options: dict[str, Any] = {"servers": [memcached_server.address], "prefix": prefix, "id_pattern": pattern}
+        sessions = {name for name in present if goes.fullmatch(name)}
+        gone = purge_or_ask(sessions, set() if prefix.endswith(".") else ids, "memcached", **options)
         left = {name.decode() for name in client.get_many([name.encode() for name in present])}
-        assert left == {name for name in present if not goes.fullmatch(name)}
+        assert left == present - gone
 
     check()
 

@@ -101,9 +101,10 @@ def test_a_link_on_the_way_is_followed_only_where_root_alone_could_have_put_it(s
     assert purge("files", save_path=str(tmp_path / "var" / "sessions"))["purged"] == 1
 
 
-def test_a_bad_path_is_named() -> None:
-    result = run_module("session_purge", {"store": "files", "save_path": "sessions"})
-    assert (result["error_code"], "'sessions'" in result["msg"]) == ("session_purge_bad_path", True)
+@pytest.mark.parametrize("path", ["sessions", "/srv/current/../sessions", "2;/srv/.."])
+def test_a_bad_path_is_named(path: str) -> None:
+    result = run_module("session_purge", {"store": "files", "save_path": path})
+    assert (result["error_code"], f"'{path}'" in result["msg"]) == ("session_purge_bad_path", True)
 
 
 def test_in_a_shared_folder_only_the_files_of_the_owner_go(store: Path) -> None:
@@ -113,6 +114,21 @@ def test_in_a_shared_folder_only_the_files_of_the_owner_go(store: Path) -> None:
     assert (done["before"], done["purged"], names(store)) == (1, 1, {"sess_theirs"})
     with pytest.raises(LampError, match="no user nobody-of-that-name"):
         purge("files", save_path=str(store), owner="nobody-of-that-name")
+
+
+def test_sessions_of_several_users_are_purged_only_when_it_is_said_whose_they_are(store: Path) -> None:
+    fill(store, "mine", "theirs", "of-a-command")
+    os.chown(store / "sess_mine", 33, 33)
+    assert purge("files", save_path=str(store), check=True)["purged"] == 3, "what root wrote is no application's"
+    os.chown(store / "sess_theirs", 34, 34)
+    for check in (True, False):
+        with pytest.raises(LampError, match="sessions of several users, 33 and 34") as raised:
+            purge("files", save_path=str(store), check=check)
+        assert raised.value.code == "session_purge_shared_folder"
+    assert len(names(store)) == 3
+    assert purge("files", save_path=str(store), owner="33")["purged"] == 1
+    os.chown(store / "sess_of-a-command", 33, 33)
+    assert purge("files", save_path=str(store), dedicated=True)["purged"] == 2
 
 
 def test_age_and_ids_select(store: Path) -> None:
@@ -160,6 +176,22 @@ def test_a_folder_that_holds_sessions_alone_is_exchanged_and_swept_later(store: 
     swept = purge("files", save_path=str(store), leftovers="only")
     assert (swept["swept"], swept["after"], aside(store), names(store)) == (2, 1, [], {"sess_admin"})
     assert not purge("files", save_path=str(store), leftovers="only")["changed"]
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_a_folder_that_is_a_file_system_of_its_own_is_purged_file_by_file(store: Path, depth: int) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1733", "none", str(store)], check=True)
+    try:
+        leaf = store / "a" if depth else store
+        fill(leaf, "a1", "admin")
+        done = purge(
+            "files", save_path=f"{depth};{store}", dedicated=True, leftovers="leave", keep_ids=["admin"]
+        )  # fmt: skip
+        assert (done["purged"], done["after"], names(leaf)) == (1, 1, {"sess_admin"})
+        assert purge("files", save_path=f"{depth};{store}", dedicated=True, leftovers="leave")["purged"] == 1
+        assert os.listdir(store.parent) == [store.name], "nothing is left aside"
+    finally:
+        subprocess.run(["umount", "-l", str(store)], check=True)
 
 
 def test_a_request_in_flight_cannot_bring_its_session_back(store: Path) -> None:

@@ -76,6 +76,19 @@ def test_who_does_not_let_go_is_named_and_nothing_is_lost(held: Held, on_lock: s
     assert held.tables() == {"s"}
 
 
+@pytest.mark.parametrize("lock", ["LOCK TABLES s READ", "FLUSH TABLES s WITH READ LOCK"])
+def test_who_holds_it_without_a_transaction_is_named_too(held: Held, lock: str) -> None:
+    held.reader.close()
+    backup = held.server.connect(held.database)
+    backup.query(lock)
+    result = held.run()
+    assert result["error_code"] == "session_purge_locked"
+    assert f"(connection {backup.thread_id()}," in result["msg"]
+    assert "no transaction is open" in result["msg"]
+    backup.close()
+    assert held.purge()["purged"] == 3
+
+
 def test_a_swap_comes_through_once_the_table_is_let_go(held: Held) -> None:
     end = threading.Timer(1.5, held.reader.close)
     end.start()

@@ -160,6 +160,23 @@ def test_tls_with_certificates_of_both_sides(server: RedisServer) -> None:
             assert raised.value.code == "session_purge_unreachable"
 
 
+def assert_asks_to_wait_while_slots_move(cluster: RedisCluster, options: dict[str, Any], session: str) -> None:
+    """A key that has moved to its new node, whose slot has not yet."""
+    slot = cluster.client.keyslot(session)
+    (owner,) = (node for node in cluster.nodes if node.port == cluster.client.get_node_from_key(session).port)
+    target = next(node for node in cluster.nodes if node is not owner)
+    fill(owner.client, session)
+    for node, state, other in ((target, "IMPORTING", owner), (owner, "MIGRATING", target)):
+        node.client.execute_command("CLUSTER SETSLOT", slot, state, other.client.execute_command("CLUSTER MYID"))
+    owner.client.execute_command("MIGRATE", "127.0.0.1", target.port, session, 0, 5000)
+    for pattern in (None, "[0-9]+"):
+        with pytest.raises(LampError, match=r"moves keys between its nodes.*Wait until no slot is open"):
+            purge("redis", **options, id_pattern=pattern)
+    for node in (target, owner):
+        node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", target.client.execute_command("CLUSTER MYID"))
+    assert purge("redis", **options)["purged"] == 1
+
+
 def test_a_cluster_is_found_by_one_node_and_purged_on_all() -> None:
     with RedisCluster() as cluster:
         client = cluster.client
@@ -182,6 +199,7 @@ def test_a_cluster_is_found_by_one_node_and_purged_on_all() -> None:
         with pytest.raises(LampError) as raised:
             purge("redis", **options, login_user="shop", login_password="wrong")
         assert raised.value.code == "session_purge_denied"
+        assert_asks_to_wait_while_slots_move(cluster, options, sessions[3])
         cluster.nodes[2].kill()
         with pytest.raises(LampError) as raised:
             purge("redis", **options)

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 from tests.support.modules import BIN, COLLECTIONS
+from tests.support.servers.redis import RedisServer
 
 
 def play(folder: Path, playbook: str, *arguments: str) -> str:
@@ -37,7 +38,7 @@ def test_every_host_purges_its_own_files_and_what_was_put_aside_is_swept(tmp_pat
     window = {**variables, "session_purge_leftovers": "leave"}
     output = play(tmp_path, "lamp.cluster.purge_sessions", "-e", json.dumps(window), "--diff")
     assert output.count("changed=1") == 2
-    assert f"-files {sites['web1']}: 1 sessions" in output
+    assert f"-files {sites['web1']}: 1 session\n" in output
     for site in sites.values():
         assert list(site.iterdir()) == []
         assert len(list(site.parent.iterdir())) == 2
@@ -49,3 +50,23 @@ def test_every_host_purges_its_own_files_and_what_was_put_aside_is_swept(tmp_pat
     for site in sites.values():
         assert list(site.parent.iterdir()) == [site]
     assert play(tmp_path, "sweep.yml", "-e", json.dumps(variables)).count("changed=0") == 2
+
+
+def test_every_host_purges_the_server_of_its_own_and_a_shared_one_is_purged_once(tmp_path: Path) -> None:
+    with RedisServer() as one, RedisServer() as other:
+        ports = {"web1": one.port, "web2": other.port}
+        variables = {
+            "deploy_hosts": "all", "session_purge_store": "redis", "ansible_python_interpreter": str(BIN / "python"),
+            "ports": ports, "session_purge_servers": ["127.0.0.1:{{ ports[inventory_hostname] }}"],
+        }  # fmt: skip
+        for server in (one, other):
+            server.client.set("PHPREDIS_SESSION:a", "user|i:1;")
+        output = play(tmp_path, "lamp.cluster.purge_sessions", "-e", json.dumps(variables))
+        assert (output.count("changed=1"), one.client.dbsize(), other.client.dbsize()) == (2, 0, 0)
+        one.client.set("PHPREDIS_SESSION:a", "user|i:1;")
+        shared = {
+            **variables,
+            "session_purge_servers": [f"0.0.0.0:{one.port}"],
+        }  # reaches it, and is no loopback address
+        output = play(tmp_path, "lamp.cluster.purge_sessions", "-e", json.dumps(shared))
+        assert (output.count("changed=1"), output.count("skipped=1"), one.client.dbsize()) == (1, 1, 0)

@@ -72,3 +72,23 @@ def test_comments_and_line_ends_do_not_count_in_a_checksum() -> None:
 
 def test_lines_are_counted_from_one() -> None:
     assert [statement.line for statement in split("-- c\n\nSELECT 1;\n\nSELECT\n2;")] == [3, 5]
+
+
+@pytest.mark.parametrize("table", ["sessions", "shop.sessions"])
+@pytest.mark.parametrize(
+    ("script", "drops"),
+    [
+        ("TRUNCATE sessions", True),
+        ("truncate table `sessions`;", True),
+        ("TRUNCATE /* all */ TABLE shop.sessions WAIT 5", True),
+        ("TRUNCATE `shop` . `sessions` NOWAIT", True),
+        ("DELETE FROM sessions;", True),
+        ("DELETE LOW_PRIORITY QUICK FROM `shop`.`sessions` -- all of it", True),
+        ("DELETE FROM sessions WHERE sess_time < 5", False),
+        ("TRUNCATE sessions2", False),
+        ("TRUNCATE `old_sessions`", False),
+        ("SELECT 'TRUNCATE sessions'", False),
+    ],
+)
+def test_who_empties_the_session_table_drops_the_sessions(script: str, drops: bool, table: str) -> None:
+    assert [statement.drops_sessions(table) for statement in split(script)] == [drops]

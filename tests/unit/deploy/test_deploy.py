@@ -165,6 +165,14 @@ def test_the_verdict_is_the_first_thing_that_is_not_well(
     assert told["lines"][-2:] == [f"So: {verdict}", f"Next: {told['next']}"]
 
 
+def test_a_session_drop_that_is_due_is_shown_with_who_asks_for_it() -> None:
+    due = {**QUIET, "drop_sessions": True, "drop_reasons": ["003_login.sql", "release 3f2a91c"]}
+    told = standing({"w0": look(journal=[entry(finished=True, sessions_dropped=1)])}, FREE, due, [])
+    assert "Session drop due: 003_login.sql, release 3f2a91c" in told["lines"]
+    assert any(line.endswith(", 1 session dropped") for line in told["lines"]), told["lines"]
+    assert "Session drop due: none" in standing({"w0": look()}, FREE, QUIET, [])["lines"]
+
+
 @pytest.mark.parametrize(
     ("source", "given"),
     [
