@@ -45,9 +45,11 @@ def names(*prefixes: str) -> some.SearchStrategy[set[str]]:
         )
     ]  # fmt: skip
     ids = some.one_of(some.text("abZ09,-", max_size=6), some.just(LONG), some.text("ab._:*?[é ", max_size=4))
-    return some.sets(
+    any_of_them = some.sets(
         some.builds("{}{}{}".format, some.sampled_from(starts), ids, some.sampled_from(ENDS)), min_size=5, max_size=40
     )
+    likely = [f"{prefix}{more}{LONG}{end}" for prefix in prefixes for more in ("", "s", "-x-") for end in ("", "_LOCK")]
+    return some.builds(set.union, any_of_them, some.sets(some.sampled_from(likely), max_size=3))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -79,13 +80,12 @@ def test_who_does_not_let_go_is_named_and_nothing_is_lost(held: Held, on_lock: s
 @pytest.mark.parametrize("lock", ["LOCK TABLES s READ", "FLUSH TABLES s WITH READ LOCK"])
 def test_who_holds_it_without_a_transaction_is_named_too(held: Held, lock: str) -> None:
     held.reader.close()
-    backup = held.server.connect(held.database)
-    backup.query(lock)
-    result = held.run()
+    with contextlib.closing(held.server.connect(held.database)) as backup:
+        backup.query(lock)
+        result = held.run()
     assert result["error_code"] == "session_purge_locked"
     assert f"(connection {backup.thread_id()}," in result["msg"]
     assert "no transaction is open" in result["msg"]
-    backup.close()
     assert held.purge()["purged"] == 3
 
 
