@@ -73,19 +73,22 @@ options:
   shared_paths:
     description:
       - Paths in the release that all releases share. They are links into V(<path>/shared), which is seeded from the
-        first release that has something there. Folders above them are made.
+        first release that has something there, before O(templates) are put into it. Folders above them are made.
     type: list
     elements: str
     default: []
   writable_paths:
     description:
       - Folders that belong to O(writable_owner). Everything else belongs to O(owner), so that the web server cannot
-        write code.
+        write code. What is shared below them is seeded as theirs, too.
     type: list
     elements: str
     default: []
   owner:
-    description: Who owns the code.
+    description:
+      - Who owns the code.
+      - If it is not O(writable_owner), a release is staged only where O(writable_owner) can replace neither it nor
+        V(<path>/current) by something else.
     type: str
     default: root
   group:
@@ -143,7 +146,7 @@ options:
     type: str
     default: rolled back
   force:
-    description: Switch even to a rejected release.
+    description: Switch even to a rejected release, which then is no longer rejected.
     type: bool
     default: false
   package:

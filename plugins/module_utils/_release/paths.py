@@ -11,12 +11,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
+import secrets
 import shutil
 import stat
+import time
 import typing as t
 
+from ansible_collections.lamp.cluster.plugins.module_utils._durable import DEAD_SECONDS
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import TEMPORARY
 
+LEFT = re.compile(re.escape(TEMPORARY) + r"[0-9a-f]{16}\Z")
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
@@ -63,7 +69,8 @@ def _enter(parent: int, name: str, whole: str, owner: Owner | None) -> int:
     except FileNotFoundError:
         if owner is None:
             raise
-        os.mkdir(name, 0o700, dir_fd=parent)
+        with contextlib.suppress(FileExistsError):  # by another host, since
+            os.mkdir(name, 0o700, dir_fd=parent)
         below = os.open(name, FOLDER_FLAGS, dir_fd=parent)
         owner.own(below, owner.folder)
         return below
@@ -99,6 +106,27 @@ def kind_of(root: str, path: str) -> str:
     return "link" if stat.S_ISLNK(mode) else "other"
 
 
+def temporary(parent: int) -> str:
+    """A name in the open folder ``parent`` for what is not whole yet. What killed runs left there long ago goes.
+
+    Not what is young: where hosts have the folder in common, another one may be at work on it.
+    """
+    for name in filter(LEFT.match, os.listdir(parent)):
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(name, dir_fd=parent, follow_symlinks=False).st_mtime < time.time() - DEAD_SECONDS:
+                remove(parent, name)
+    return TEMPORARY + secrets.token_hex(8)
+
+
+def remove(parent: int, name: str) -> None:
+    """Remove ``name`` from the open folder ``parent``, whatever it is, if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            os.unlink(name, dir_fd=parent)
+        except IsADirectoryError:
+            shutil.rmtree(f"/proc/self/fd/{parent}/{name}", ignore_errors=True)
+
+
 def write_file(parent: int, name: str, source: t.IO[bytes], owner: Owner, mode: int) -> None:
     """Write a new file ``name`` in the open folder ``parent``."""
     number = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
@@ -108,23 +136,39 @@ def write_file(parent: int, name: str, source: t.IO[bytes], owner: Owner, mode: 
         owner.own(number, mode)
 
 
-def copy_tree(source: str, parent: int, name: str, owner: Owner) -> None:
-    """Copy the trusted file, folder or link ``source`` to the new ``name`` in the open folder ``parent``."""
-    mode = os.lstat(source).st_mode
+def copy_tree(source: int, child: str, parent: int, name: str, owner: Owner) -> None:
+    """Copy ``child`` in the open folder ``source`` to the new ``name`` in the open folder ``parent``.
+
+    Links stay links and are not followed. What is no file is left out, and so is a file that is not of whom its folder
+    is of and has a second name, which may lie anywhere. Who could not read a file cannot read its copy.
+    """
+    mode = os.stat(child, dir_fd=source, follow_symlinks=False).st_mode
     if stat.S_ISLNK(mode):
-        os.symlink(os.readlink(source), name, dir_fd=parent)
+        os.symlink(os.readlink(child, dir_fd=source), name, dir_fd=parent)
     elif stat.S_ISDIR(mode):
-        os.mkdir(name, 0o700, dir_fd=parent)
-        below = os.open(name, FOLDER_FLAGS, dir_fd=parent)
-        try:
-            for child in sorted(os.listdir(source)):
-                copy_tree(os.path.join(source, child), below, child, owner)
-            owner.own(below, owner.folder)
-        finally:
-            os.close(below)
-    else:
-        with open(source, "rb") as content:
-            write_file(parent, name, content, owner, owner.file_mode(bool(mode & stat.S_IXUSR)))
+        with opened_folder(source, child) as inner:
+            os.mkdir(name, 0o700, dir_fd=parent)
+            with opened_folder(parent, name) as below:
+                for item in sorted(os.listdir(inner)):
+                    copy_tree(inner, item, below, item, owner)
+                owner.own(below, owner.folder)
+    elif stat.S_ISREG(mode):
+        number = os.open(child, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=source)
+        with os.fdopen(number, "rb") as content:
+            now = os.fstat(number)
+            if stat.S_ISREG(now.st_mode) and (now.st_nlink == 1 or now.st_uid == os.fstat(source).st_uid):
+                others = 0o770 | now.st_mode
+                write_file(parent, name, content, owner, owner.file_mode(bool(now.st_mode & stat.S_IXUSR)) & others)
+
+
+@contextlib.contextmanager
+def opened_folder(parent: int, name: str) -> t.Iterator[int]:
+    """A descriptor of the folder ``name`` in the open folder ``parent``."""
+    number = os.open(name, FOLDER_FLAGS, dir_fd=parent)
+    try:
+        yield number
+    finally:
+        os.close(number)
 
 
 def own_tree(parent: int, name: str, owner: Owner) -> None:
@@ -132,8 +176,7 @@ def own_tree(parent: int, name: str, owner: Owner) -> None:
 
     Links stay as they are and are not followed; a file with a second name, which may lie anywhere, is left alone.
     """
-    number = os.open(name, FOLDER_FLAGS, dir_fd=parent)
-    try:
+    with opened_folder(parent, name) as number:
         for child in os.listdir(number):
             mode = os.stat(child, dir_fd=number, follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode):
@@ -147,5 +190,3 @@ def own_tree(parent: int, name: str, owner: Owner) -> None:
                 finally:
                     os.close(file)
         owner.own(number, owner.folder)
-    finally:
-        os.close(number)

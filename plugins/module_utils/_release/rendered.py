@@ -12,14 +12,13 @@ import base64
 import contextlib
 import json
 import os
-import secrets
 import stat
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import TEMPORARY, relative
-from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner, kind_of, opened
+from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import relative
+from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner, kind_of, opened, temporary
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
 
 FindOwner = t.Callable[[str, str], Owner]
@@ -52,6 +51,11 @@ class Rendered:
         owner = find_owner(item["owner"], item["group"])
         owner.file = int(item["mode"], 8)
         return File(dest, base64.b64decode(item["content"]), owner)
+
+    @property
+    def places(self) -> set[str]:
+        """Where they go in a release: what it brings there itself is not used."""
+        return {file.dest for file in self.files}
 
     def due(self, folder: str) -> list[File]:
         """Those that are missing or differ for the release in ``folder``."""
@@ -100,17 +104,17 @@ class Rendered:
 
 
 def _replace(parent: int, name: str, file: File) -> None:
-    temporary = TEMPORARY + secrets.token_hex(8)
-    number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
+    made = temporary(parent)
+    number = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
     try:
         with os.fdopen(number, "wb") as stream:
             stream.write(file.content)
             stream.flush()
             file.owner.own(number, file.owner.file)
             os.fsync(number)
-        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        os.rename(made, name, src_dir_fd=parent, dst_dir_fd=parent)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary, dir_fd=parent)
+            os.unlink(made, dir_fd=parent)
         raise
     os.fsync(parent)

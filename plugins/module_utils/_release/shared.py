@@ -21,8 +21,17 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import
     copy_tree,
     kind_of,
     opened,
+    opened_folder,
     own_tree,
+    remove,
+    temporary,
 )
+
+FIRST = (
+    errno.ENOTEMPTY,
+    errno.EEXIST,
+    errno.ENOTDIR,
+)  # of a rename: another host that has the folder, too, has seeded it
 
 
 class Furnishing:
@@ -74,11 +83,12 @@ class Furnishing:
             *(f"make {path} writable" for path in self.writable if not self._is_writable(folder, path)),
         ]
 
-    def furnish(self, folder: str) -> None:
-        """Do it. ``folder`` is a staged release or one in the making."""
+    def furnish(self, folder: str, rendered: t.Container[str] = ()) -> None:
+        """Do it. ``folder`` is a staged release or one in the making; what is ``rendered`` next needs no seed."""
         for path in self.shared:
             if not self._is_shared(folder, path):
-                self._seed(folder, path)
+                if path not in rendered:
+                    self._seed(folder, path)
                 self._link(folder, path)
         for path in self.writable:
             if not self._is_writable(folder, path):
@@ -93,24 +103,30 @@ class Furnishing:
         """Make shared/``path``: from what the release has there, or an empty folder; whole or not at all."""
         _durable.make_folder(self.layout.shared)
         above, name = os.path.split(path)
-        owner = self.writer if path in self.writable else self.owner
+        owner = self.writer if any((path + "/").startswith(outer + "/") for outer in self.writable) else self.owner
         brought = kind_of(folder, path)
-        if kind_of(self.layout.shared, path) != "missing":
-            if brought != "folder" or not is_empty_folder(self.layout.shared, path):
+        there = kind_of(self.layout.shared, path) != "missing"
+        if there:
+            if brought not in ("folder", "file") or not is_empty_folder(self.layout.shared, path):
                 return
             owner = self._owner_now(path)
-        temporary = TEMPORARY + secrets.token_hex(8)
         with opened(self.layout.shared, above, self.owner) as parent:
+            made = temporary(parent)
             try:
                 if brought in ("folder", "file"):
-                    copy_tree(os.path.join(folder, path), parent, temporary, owner)
+                    with opened(folder, above) as source:
+                        copy_tree(source, name, parent, made, owner)
                 else:
-                    os.mkdir(temporary, 0o700, dir_fd=parent)
-                    with opened(self.layout.shared, os.path.join(above, temporary)) as made:
-                        owner.own(made, owner.folder)
-                os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)  # an empty folder gives way
+                    os.mkdir(made, 0o700, dir_fd=parent)
+                    with opened_folder(parent, made) as number:
+                        owner.own(number, owner.folder)
+                if there and brought == "file":
+                    os.rmdir(name, dir_fd=parent)
+                os.rename(made, name, src_dir_fd=parent, dst_dir_fd=parent)  # for a folder, an empty one gives way
             except OSError as error:
-                shutil.rmtree(f"/proc/self/fd/{parent}/{temporary}", ignore_errors=True)
+                remove(parent, made)
+                if error.errno in FIRST:
+                    return
                 if error.errno == errno.EBUSY:
                     raise self._mounted(path) from error
                 raise
@@ -133,17 +149,17 @@ class Furnishing:
 
     def _link(self, folder: str, path: str) -> None:
         above, name = os.path.split(path)
-        temporary = TEMPORARY + secrets.token_hex(8)
         with opened(folder, above, self.owner) as parent:
-            os.symlink(self._target(path), temporary, dir_fd=parent)
+            link = temporary(parent)
+            os.symlink(self._target(path), link, dir_fd=parent)
             if kind_of(folder, path) == "folder":
                 # A folder cannot be replaced by a link in one step: away with it first.
                 away = self.layout.release(TEMPORARY + secrets.token_hex(8))
                 os.rename(name, away, src_dir_fd=parent)
-                os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+                os.rename(link, name, src_dir_fd=parent, dst_dir_fd=parent)
                 shutil.rmtree(away)
             else:
-                os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+                os.rename(link, name, src_dir_fd=parent, dst_dir_fd=parent)
 
     def _target(self, path: str) -> str:
         """From releases/<id>/<path> to shared/<path>, by where they really are: ``releases`` may be a link itself."""

@@ -46,14 +46,15 @@ class BaseDiffers(Exception):
 class Base:
     """A release on this host that unchanged files can be taken from, by content. :raises BaseDiffers: if it has gone"""
 
-    def __init__(self, layout: Layout, name: str) -> None:
+    def __init__(self, layout: Layout, name: str, replaced: t.Container[str] = ()) -> None:
+        """``replaced`` are paths where it has something else than it was packed with."""
         self.folder = layout.release(name)
         try:
             with open(layout.manifest(name), "rb") as stream:
                 self.manifest = Manifest.from_json(stream.read())
         except (OSError, LampError) as error:
             raise BaseDiffers(name) from error
-        self.paths = {entry.value: entry.path for entry in self.manifest.files}
+        self.paths = {entry.value: entry.path for entry in self.manifest.files if entry.path not in replaced}
 
     def open(self, value: str) -> t.IO[bytes]:
         """The file with the SHA-256 ``value``, if nobody changed it meanwhile. :raises BaseDiffers: without one"""
@@ -70,13 +71,19 @@ class Base:
 class Staging:
     """One release on its way to its folder."""
 
-    def __init__(self, layout: Layout, name: str, furnishing: Furnishing, base: Base | None) -> None:
-        """``base`` is the release that the package counts on for the files which it does not bring."""
+    def __init__(
+        self, layout: Layout, name: str, furnishing: Furnishing, base: Base | None, replaced: t.Container[str] = ()
+    ) -> None:
+        """``base`` is the release that the package counts on for the files which it does not bring.
+
+        ``replaced`` are the places of what `run` is given to add: what the package has there is left out.
+        """
         self.layout = layout
         self.name = name
         self.furnishing = furnishing
         self.owner = furnishing.owner
         self.base = base
+        self.replaced = replaced
         # Of this moment, not of the build: PHP's opcode cache takes a file with an older time for the one it knows.
         self.times = (int(time.time()),) * 2
         self.folder = layout.release(TEMPORARY + secrets.token_hex(8))
@@ -98,8 +105,8 @@ class Staging:
         try:
             os.mkdir(self.folder, 0o755)
             self._fill(reader)
+            self.furnishing.furnish(self.folder, self.replaced)
             finish(self.folder)
-            self.furnishing.furnish(self.folder)
             self._name(reader.manifest)
         except OSError as error:
             self._remove()
@@ -123,7 +130,7 @@ class Staging:
         for entry in entries.values():
             if entry.kind == FOLDER:
                 os.mkdir(os.path.join(self.folder, entry.path), self.owner.folder)
-        todo = {path: entry for path, entry in entries.items() if entry.is_file}
+        todo = {path: entry for path, entry in entries.items() if entry.is_file and path not in self.replaced}
         for path, packed in reader.files():
             if path in todo:
                 self._write(todo.pop(path), packed)

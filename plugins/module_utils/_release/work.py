@@ -28,6 +28,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.shared impor
 from ansible_collections.lamp.cluster.plugins.module_utils._release.stage import Base, BaseDiffers, Staging
 from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, exclusive, facts, read_record
 from ansible_collections.lamp.cluster.plugins.module_utils._release.switch import reload_services, switch
+from ansible_collections.lamp.cluster.plugins.module_utils._release.trust import check_root
 
 Result = t.Dict[str, t.Any]
 
@@ -89,6 +90,8 @@ class Work:
         """Have the release on this host, whole; ``lacking`` tells the controller to bring it first."""
         furnishing = self.furnishing()
         rendered = self.rendered(furnishing)
+        if furnishing.writer.uid not in (-1, 0, furnishing.owner.uid):
+            check_root(self.layout, self.params["writable_owner"])
         folder = self.layout.release(name)
         there = self.layout.is_staged(name)
         live = there and self.layout.current_release() == name
@@ -104,11 +107,11 @@ class Work:
         elif todo and not self.check_mode:
             prune.sweep(self.layout)
             if there:
+                furnishing.furnish(folder, rendered.places)
                 rendered.write(folder, now)
-                furnishing.furnish(folder)
             else:
                 try:
-                    self._bring(name, furnishing, lambda made: rendered.write(made, now))
+                    self._bring(name, furnishing, rendered.places, lambda made: rendered.write(made, now))
                 except BaseDiffers:
                     return {**result, "lacking": True}
             for old in removed:
@@ -121,7 +124,7 @@ class Work:
         lines: list[str] = []
         current = self.layout.current_release()
         if self.params["manifest"] and current in self.layout.names():
-            own = {file.dest for file in rendered.files}
+            own = rendered.places
             with contextlib.suppress(BaseDiffers):
                 lines = difference(
                     Base(self.layout, str(current)).manifest,
@@ -147,9 +150,9 @@ class Work:
             return str(current)
         return max(names, key=lambda name: str(read_record(self.layout, name).get("staged_at", "")), default="")
 
-    def _bring(self, name: str, furnishing: Furnishing, finish: t.Callable[[str], None]) -> None:
-        base = Base(self.layout, check_release_name(self.params["base"])) if self.params["base"] else None
-        staging = Staging(self.layout, name, furnishing, base)
+    def _bring(self, name: str, furnishing: Furnishing, replaced: set[str], finish: t.Callable[[str], None]) -> None:
+        base = Base(self.layout, check_release_name(self.params["base"]), replaced) if self.params["base"] else None
+        staging = Staging(self.layout, name, furnishing, base, replaced)
         if self.params["package"]:
             staging.run(io.BytesIO(base64.b64decode(self.params["package"])), finish)
         else:
@@ -178,9 +181,11 @@ class Work:
         if todo and self.params["services"] and not (self.probe is not None and self.probe.needs_no_reload()):
             services = sorted({*services, *self.params["services"]})
         todo += [f"reload {service}" for service in services]
+        todo += [f"{name} is no longer rejected"] if bad else []
         if todo and not self.check_mode:
             # Recorded before anything changes: a run that dies is made up for.
             self.state.reload = services
+            self.state.rejected.pop(name, None)
             if current != name:
                 self.state.history = [*self.state.lived(current), name]
             self.state.save()
@@ -188,8 +193,10 @@ class Work:
             if current != name:
                 switch(self.layout, name)
             reload_services(self.state)
-            if self.probe is not None:
-                self.probe.prove(folder)
+        if (
+            self.probe is not None and not self.check_mode
+        ):  # with nothing to do, too: an earlier run may have failed here
+            self.probe.prove(folder)
         return {"changed": bool(todo), "todo": todo, "reloaded": services}
 
     def prune(self) -> Result:

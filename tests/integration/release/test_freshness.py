@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+import http.server
+import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._release import probe
+from ansible_collections.lamp.cluster.plugins.module_utils._release.work import Work
 
 from tests.integration.release.support import built, on_host
 from tests.integration.release.web import WORKERS, Fpm, ModPhp, Web
@@ -115,3 +121,33 @@ def test_a_site_that_serves_something_else_is_no_proof(tmp_path: Path, monkeypat
         failed = on_host(web.root, "active", **given)
         assert failed["error_code"] == "release_not_proven"
         assert "status 404" in failed["msg"]
+
+
+def test_what_was_not_proven_is_not_done_the_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "PATIENCE_SECONDS", 0.1)
+    answer = {"file": "elsewhere", "resolved": True, "remembers": False, "used": 0}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+    root, given = tmp_path / "app", built(make_source(tmp_path / "source", "one"))
+    assert on_host(root, "staged", document_root="public", **given)["changed"]
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        params: dict[str, Any] = {
+            **dict.fromkeys(("artifact", "package", "rendered", "address", "bypass_token"), None),
+            **dict.fromkeys(("owner", "group", "writable_owner", "writable_group"), "root"),
+            "shared_paths": [], "writable_paths": [], "services": [],
+            "path": str(root), "state": "active", "release": given["release"], "force": False,
+            "document_root": "public", "url": f"http://127.0.0.1:{server.server_port}",
+        }  # fmt: skip
+        for _time in range(2):
+            with pytest.raises(LampError) as caught:
+                Work(params, check_mode=False).run()
+            assert caught.value.code == "release_not_proven"
+        answer["file"] = str(root / "releases" / given["release"] / "public" / "lamp-release.php")
+        assert Work(params, check_mode=False).run()["changed"] is False
+        server.shutdown()

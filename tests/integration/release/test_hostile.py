@@ -8,6 +8,10 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +118,55 @@ def test_a_template_is_not_written_through_a_link(live: Path, source: Path, outs
     refused = on_host(live, "active", release=name, rendered=rendered, **PATHS, **OWNERS)
     assert refused["error_code"] == "release_unsafe_path"
     assert (outside / "shadow").read_text() == "root's"
+
+
+def test_a_writable_folder_that_becomes_shared_takes_nothing_of_others_along(live: Path, source: Path) -> None:
+    """What it holds by then is the web server's work."""
+    secret = live.parent / "secret"
+    secret.write_text("root's")
+    cache = live / "current" / "cache"
+    (cache / "file").symlink_to(secret)
+    (cache / "folder").symlink_to(secret.parent)
+    os.link(secret, cache / "second-name")
+    os.mkfifo(cache / "pipe")
+    with ThreadPoolExecutor(1) as pool:  # a pipe that is opened without care is waited for
+        done = pool.submit(stage, live, source, shared_paths=[*PATHS["shared_paths"], "cache"])
+        try:
+            assert done.result(timeout=30)["changed"]
+        except TimeoutError:
+            os.close(os.open(cache / "pipe", os.O_RDWR))
+            raise
+    shared = live / "shared" / "cache"
+    assert [path.name for path in sorted(shared.rglob("*")) if not path.is_symlink()] == ["a", "b.txt"]
+    assert (shared / "a" / "b.txt").stat().st_uid == WEB
+
+
+@pytest.fixture()
+def reachable() -> Iterator[Path]:
+    """A folder that the web server's user can come to."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("place", "group", "mode"),
+    [("srv/app", WEB, 0o755), ("srv/app/releases", WEB, 0o755), ("srv", 0, 0o775), ("srv/app", 0, 0o777)],
+    ids=["its own", "releases", "its group's, above", "everybody's"],
+)
+def test_a_root_in_which_the_web_server_could_replace_the_code_is_refused(
+    source: Path, reachable: Path, place: str, group: int, mode: int
+) -> None:
+    root = reachable / "srv" / "app"
+    (root / "releases").mkdir(parents=True)
+    os.chown(reachable / place, group, WEB)
+    (reachable / place).chmod(mode)
+    for check in (True, False):
+        refused = on_host(root, "staged", check=check, **built(source), **OWNERS)
+        assert (refused.get("error_code"), f"{reachable / place}," in refused["msg"]) == ("release_writable_root", True)
+    assert list((root / "releases").glob("[0-9a-f]*")) == []
+    assert on_host(root, "staged", owner="www-data", **built(source), **OWNERS)["changed"]  # somebody's own wish
 
 
 def test_removal_does_not_follow_links(live: Path, source: Path, outside: Path) -> None:

@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._release import package, stage
@@ -81,6 +82,18 @@ def test_old_releases_go_and_a_rejected_one_does_not_come_back(source: Path, tmp
     assert on_host(root, "rejected", release=names[1], reason="broke the cart")["changed"]
     refused = on_host(root, "active", release=names[1])
     assert (refused["error_code"], "broke the cart" in refused["msg"]) == ("release_rejected", True)
+
+
+def test_a_rejected_release_that_is_insisted_on_is_a_good_one_again(source: Path, tmp_path: Path) -> None:
+    root = tmp_path / "app"
+    names = staged_and_live(source, root, 2)
+    assert on_host(root, "rejected", release=names[0])["changed"]
+    given: dict[str, Any] = {"release": names[0], "force": True, "diff": True}
+    plan, done = on_host(root, "active", check=True, **given), on_host(root, "active", **given)
+    assert (plan["changed"], plan["diff"]) == (done["changed"], done["diff"])
+    assert "no longer rejected" in done["diff"]["prepared"]
+    assert on_host(root, "active", release=names[0]).get("changed") is False  # nobody has to insist for ever
+    assert on_host(root, "active", release=names[1])["previous"] == names[0]
 
 
 def test_staging_makes_room_by_the_same_rule(source: Path, tmp_path: Path) -> None:
