@@ -40,6 +40,23 @@ APPLICATION = {
     ),
     "style.css": "body {{ color: red }}",
 }
+# What sites have of their own, none of which may reach the page: it is text/html and JSON, below a name with a dot,
+# with a script and a style of its own, and must not be kept.
+APACHE = '''
+    Header always set Content-Security-Policy "default-src 'self'"
+    <LocationMatch "/\\.">
+        Require all denied
+    </LocationMatch>
+    <FilesMatch "\\.(html|json)$">
+        Require all denied
+        Header set Cache-Control max-age=3600
+    </FilesMatch>
+'''
+NGINX = '''
+    gzip on; expires 1h; etag on;
+    add_header Content-Security-Policy "default-src 'self'" always;
+    location ~ /\\. { deny all; }
+'''
 
 
 class Answer:
@@ -49,7 +66,10 @@ class Answer:
         head, _blank, self.body = text.replace("\r\n", "\n").partition("\n\n")
         status, *lines = head.splitlines()
         self.status = int(status.split()[1])
-        self.headers = {n.lower(): v.strip() for n, _colon, v in (line.partition(":") for line in lines)}
+        self.headers: dict[str, str] = {}
+        for name, _colon, value in (line.partition(":") for line in lines):
+            before = self.headers.get(name.lower())
+            self.headers[name.lower()] = f"{before}, {value.strip()}" if before else value.strip()
 
 
 class BlockableSite:
@@ -69,9 +89,9 @@ class BlockableSite:
 
     def _server(self) -> Apache | Nginx | HAProxy:
         if self.backend == "apache":
-            return Apache(self.documents)
+            return Apache(self.documents, APACHE)
         if self.backend == "nginx":
-            return Nginx(self.documents, "gzip on; expires 1h; etag on;")
+            return Nginx(self.documents, NGINX)
         self.behind = Nginx(self.documents)
         return HAProxy(
             "frontend http\n bind 127.0.0.1:{port}\n bind [::1]:{port}\n default_backend web\n"
@@ -175,8 +195,12 @@ class BlockableSite:
 @pytest.fixture(scope="session", params=["apache", "nginx", "haproxy"])
 def site(request: pytest.FixtureRequest) -> Iterator[BlockableSite]:
     """An open site; a test leaves it open."""
-    allow = {"maintenance_allow": ["127.7.0.0/16", "2001:db8::/32"], "maintenance_trusted_proxies": ["127.0.0.1"]}
-    with BlockableSite(request.param, **allow) as made:
+    variables = {
+        "maintenance_allow": ["127.7.0.0/16", "2001:db8::/32"],
+        "maintenance_trusted_proxies": ["127.0.0.1", "127.7.0.9"],
+        "maintenance_health_paths": ["/health.php", "/up"],
+    }
+    with BlockableSite(request.param, **variables) as made:
         yield made
 
 

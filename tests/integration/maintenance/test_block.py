@@ -30,8 +30,9 @@ REQUESTS = (
     ("-H", "X-Forwarded-For: 127.7.0.1.example.com"),
     ("-0",),
 )
+UNWANTED = {"etag", "last-modified", "expires", "x-client", "accept-ranges", "content-security-policy"}
 PATHS = (
-    "/", "/style.css", "/own.php", "/nowhere", "/index.php?a=1", "/health.php/x", "/.lamp-maintenance/shop/nonce",
+    "/", "/style.css", "/own.php", "/nowhere", "/index.php?a=1", "/health.php/x", "/up/x", "/.lamp-maintenance/shop/nonce",
     "/.lamp-maintenance/shop/page/html/index.html", "/.lamp-bypass/abcdefghij0123456789abcdefghiX", "/a%2e%2e/x",
 )  # fmt: skip
 
@@ -75,7 +76,7 @@ def test_every_request_is_blocked(blocked: BlockableSite) -> None:
             told = tuple(answer.headers.get(name) for name in ("retry-after", "cache-control"))
             markers.add(answer.headers.get("x-lamp-maintenance"))
             head = "-I" in options
-            extra = {"etag", "last-modified", "expires", "x-client", "accept-ranges"} & set(answer.headers)
+            extra = UNWANTED & set(answer.headers)
             if (answer.status, told, extra) != (503, ("77", "no-store"), set()) or head == ("Back" in answer.body):
                 wrong.append((path, options, answer.status, told, extra, len(answer.body)))
     assert not wrong
@@ -97,6 +98,7 @@ def test_people_and_programs_get_their_own_answer(blocked: BlockableSite) -> Non
 
 def test_the_health_path_and_who_knows_the_token_get_through(blocked: BlockableSite) -> None:
     assert blocked.get("/health.php").body == "ok"
+    assert blocked.get("/up?full").body == "Shop"  # no file, but a route of the application
     assert blocked.get("/", "-H", f"X-Lamp-Bypass: {TOKEN}").body == "Shop"
     visit = blocked.get(f"/.lamp-bypass/{TOKEN}")
     assert (visit.status, visit.headers["cache-control"]) == (302, "no-store")
@@ -116,6 +118,7 @@ def test_networks_get_through_and_a_proxy_speaks_only_when_it_is_trusted(blocked
     assert blocked.get("/", "-H", f"{forwarded}127.7.1.2", "--interface", "127.8.1.2").status == 503
     assert blocked.get("/", "-H", f"{forwarded}127.7.1.2", host="[::1]").status == 503
     assert blocked.get("/", host="[::1]").status == 503
+    assert blocked.get("/", "-H", "X-Forwarded-For: unknown", "--interface", "127.7.0.9").status == 503  # a proxy
 
 
 def test_the_block_survives_reload_power_off_and_restart(blocked: BlockableSite) -> None:
