@@ -158,6 +158,7 @@ def enable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
         "blocked_since": after["since"],
         "diff": {"before": shown(before), "after": shown(after)},
     }
+    blocker.backend.in_flight(0)  # whether it can be told must show before the site is blocked
     if module.check_mode:
         return {**result, "marker_seen": False}
     if result["changed"]:
@@ -192,6 +193,12 @@ def disable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
     if result["changed"]:
         blocker.disable()
     blocker.prove_open(before)
+    elsewhere = blocker.elsewhere()
+    if elsewhere:
+        module.warn(
+            f"The site sends who asks for probe_url, {blocker.probe_url}, to {elsewhere}. Whether visitors are blocked"
+            " there was not proven: give probe_url the address at which they stay."
+        )
     if before:
         result["blocked_seconds"] = round(time.time() - before["since"], 3)
     return result

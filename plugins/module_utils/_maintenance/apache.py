@@ -10,9 +10,14 @@ import re
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.backend import FolderBackend
 
 # A row of mod_status: Srv, PID, Acc, M (the worker's mode), CPU, SS (seconds since the request began), …
-ROW = re.compile(r"<tr><td><b>[^<]*</b></td><td>\d+</td><td>[^<]*</td><td>(?:<b>)?([A-Z])(?:</b>)?\s*</td>")
-SINCE = re.compile(r"\s*<td>[^<]*</td><td>(\d+)</td>")
+ROW = re.compile(
+    r"<tr><td><b>[^<]*</b></td><td>\d+</td><td>[^<]*</td><td>(?:<b>)?([A-Z])(?:</b>)?\s*</td>"
+    r"\s*<td>[^<]*</td><td>(\d+)</td>(.*?)</tr>",
+    re.DOTALL,
+)
 WORKING = "WDG"  # sending a reply, looking up a name, finishing gracefully; R, K, C and L run no application
+# But a connection of HTTP/2 is in mode R while the requests in it run, and SS tells since when it has never been idle.
+HTTP2 = re.compile(r"<td>h2c?</td>")
 
 
 class Apache(FolderBackend):
@@ -22,12 +27,11 @@ class Apache(FolderBackend):
         """A request to mod_status is itself one that runs. Under load there is always some blocked request being
         answered; what tells it from an old one is its age, which Apache gives in whole seconds.
         """
-        ages = []
-        body = self.status()
-        for row in ROW.finditer(body):
-            since = SINCE.match(body, row.end())
-            if since and row.group(1) in WORKING:
-                ages.append(int(since.group(1)))
+        ages = [
+            int(since)
+            for mode, since, rest in ROW.findall(self.status())
+            if mode in WORKING or (mode == "R" and HTTP2.search(rest))
+        ]
         running = max(0, len(ages) - 1)
         if running and elapsed >= 1:
             return len([age for age in ages if age >= int(elapsed)])

@@ -32,7 +32,10 @@ class Backend(t.Protocol):
         """Whether something of a block is in force although the site's state says that it is open."""
 
     def in_flight(self, elapsed: float) -> int:
-        """How many requests that began more than ``elapsed`` seconds ago are not answered yet."""
+        """How many requests that began more than ``elapsed`` seconds ago are not answered yet.
+
+        :raises LampError: ``maintenance_no_status``
+        """
 
 
 class FolderBackend:

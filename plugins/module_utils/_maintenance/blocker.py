@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 import typing as t
+from urllib.parse import urljoin, urlsplit
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._http import (
@@ -40,6 +41,7 @@ class Blocker:
         self.probe_url = probe_url
         self.probe_address = probe_address
         self.patience = patience
+        self.answer: Answer | None = None  # the last one
 
     def wanted(self, message: str, retry_after: int, token: str, owner: str) -> State:
         """The state that these options ask for, with the nonce and the time of a block that is in force already."""
@@ -127,6 +129,14 @@ class Blocker:
                 "Look at the web server's error log on this host.",
             )
 
+    def elsewhere(self) -> str:
+        """Where the last answer sends visitors, if that has another scheme, name or port than ``probe_url``."""
+        if self.answer is None or self.answer.status not in (301, 302, 303, 307, 308):
+            return ""
+        targets = (urljoin(self.probe_url, self.answer.headers.get("location", "")), self.probe_url)
+        there, here = (f"{parts.scheme}://{parts.netloc.lower()}/" for parts in map(urlsplit, targets))
+        return there if there != here else ""
+
     def drain(self, timeout: float) -> dict[str, t.Any]:
         """Wait until the requests that run now are answered, at most ``timeout`` seconds."""
         started = time.monotonic()
@@ -149,7 +159,7 @@ class Blocker:
         deadline = time.monotonic() + self.patience
         while True:
             try:
-                answer = fetch(self.probe_address, url)
+                answer = self.answer = fetch(self.probe_address, url)
                 if expected(answer):
                     return None
                 found = f"status {answer.status}, {'a' if MARKER in answer.headers else 'no'} marker"

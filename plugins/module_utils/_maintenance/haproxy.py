@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+from pathlib import Path
 
 from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
@@ -63,7 +64,21 @@ class HAProxy:
                 f"HAProxy at {self.runtime.address} has no backend {', '.join(missing)}; it has {', '.join(counts)}.",
                 "Name in haproxy_backends those that the site's requests go to.",
             )
-        return sum(counts[name] for name in self.backends)
+        return sum(counts[name] for name in self.backends) + self._leaving()
+
+    def _leaving(self) -> int:
+        """Workers of before a reload, which end with their last request: no table counts that, and they do not learn of
+        a block that began since. Only the master of this very host's HAProxy can tell of them.
+        """
+        worker = re.search(r"^Pid: (\d+)$", self.runtime.ask("show info"), re.MULTILINE)
+        if not worker or not self.runtime.address.startswith("/"):
+            return 0
+        master = _process(worker.group(1)).get("PPid", "0")
+        if _process(master).get("Name") != "haproxy":
+            return 0
+        children = _read(f"/proc/{master}/task/{master}/children").split()
+        others = [_process(child) for child in children if child != worker.group(1)]
+        return len([1 for other in others if other.get("Name") == "haproxy" and other["State"][0] != "Z"])
 
     def _commit(self, entries: dict[str, str]) -> None:
         """Exchange the map in memory as a whole."""
@@ -83,6 +98,19 @@ class HAProxy:
         """The map in memory."""
         lines = [line.split(" ", 2) for line in self.runtime.ask(f"show map {self.map}").splitlines() if line]
         return {line[1]: line[2] for line in lines if len(line) == 3}
+
+
+def _process(pid: str) -> dict[str, str]:
+    """What the kernel tells of a process; nothing of one that is gone."""
+    lines = (line.partition(":") for line in _read(f"/proc/{pid}/status").splitlines())
+    return {name: value.strip() for name, _colon, value in lines}
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _entries(state: State) -> dict[str, str]:

@@ -9,9 +9,10 @@ import html
 import json
 import re
 
-# Self-contained: no other request would be answered. The script looks whether the site is back and then loads it; it
-# never repeats a form that was sent, as location.replace is a GET. Without scripts the page loads itself anew. HAProxy
-# sends it as one line, hence no comment of the kind that a line's end closes.
+# Self-contained: no other request would be answered. The script looks whether the site is back and then loads it; the
+# answer of a proxy that finds no web server, or was asked too often, does not mean that. It never repeats a form that
+# was sent, as location.replace is a GET; to an address with a # that would be a jump within the page alone. Without
+# scripts the page loads itself anew. HAProxy sends it as one line, hence no comment that a line's end closes.
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -57,9 +58,9 @@ p {{ margin: 0 0 1.25rem; overflow-wrap: anywhere; }}
   setTimeout(async function () {{
     try {{
       const answer = await fetch(location.href, {{ method: "HEAD", cache: "no-store" }});
-      if (answer.status !== 503 || !answer.headers.has("X-Lamp-Maintenance")) {{
+      if (![429, 502, 503, 504].includes(answer.status)) {{
         document.getElementById("status").textContent = "The site is back: loading it now.";
-        location.replace(location.href);
+        if (location.href.includes("#")) location.reload(); else location.replace(location.href);
         return;
       }}
     }} catch (problem) {{ /* no network: look again */ }}

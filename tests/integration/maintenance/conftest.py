@@ -38,11 +38,12 @@ APPLICATION = {
         "<?php http_response_code(503); header('X-Lamp-Maintenance: 0123456789abcdef0123456789abcdef');"
         " header('Retry-After: 5'); echo 'We will be right back';"
     ),
+    "elsewhere.php": "<?php header('Location: https://shop.test/cart');",
     "style.css": "body {{ color: red }}",
 }
 # What sites have of their own, none of which may reach the page: it is text/html and JSON, below a name with a dot,
 # with a script and a style of its own, and must not be kept.
-APACHE = '''
+APACHE = """
     Header always set Content-Security-Policy "default-src 'self'"
     <LocationMatch "/\\.">
         Require all denied
@@ -51,12 +52,12 @@ APACHE = '''
         Require all denied
         Header set Cache-Control max-age=3600
     </FilesMatch>
-'''
-NGINX = '''
+"""
+NGINX = """
     gzip on; expires 1h; etag on;
     add_header Content-Security-Policy "default-src 'self'" always;
     location ~ /\\. { deny all; }
-'''
+"""
 
 
 class Answer:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 import subprocess
 
+import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._haproxy.runtime import Runtime
+
 from tests.integration.maintenance.conftest import MESSAGE, TOKEN, BlockableSite
 from tests.support.servers.base import wait_until
 
@@ -32,8 +35,9 @@ REQUESTS = (
 )
 UNWANTED = {"etag", "last-modified", "expires", "x-client", "accept-ranges", "content-security-policy"}
 PATHS = (
-    "/", "/style.css", "/own.php", "/nowhere", "/index.php?a=1", "/health.php/x", "/up/x", "/.lamp-maintenance/shop/nonce",
-    "/.lamp-maintenance/shop/page/html/index.html", "/.lamp-bypass/abcdefghij0123456789abcdefghiX", "/a%2e%2e/x",
+    "/", "/style.css", "/own.php", "/nowhere", "/index.php?a=1", "/health.php/x", "/up/x", "/a%2e%2e/x",
+    "/.lamp-maintenance/shop/nonce", "/.lamp-maintenance/shop/page/html/index.html",
+    "/.lamp-bypass/abcdefghij0123456789abcdefghiX",
 )  # fmt: skip
 
 
@@ -65,6 +69,14 @@ def test_the_plan_is_what_the_run_does_and_a_second_run_does_nothing(site: Block
     assert (done["previous_owner"], done["blocked_seconds"] > 0) == ("deploy", True)
     assert not site.maintenance("disabled")["changed"]
     assert site.get().body == "Shop"
+
+
+def test_who_proves_the_block_where_nobody_stays_is_warned(site: BlockableSite) -> None:
+    site.maintenance("enabled")
+    elsewhere = site.variables["maintenance_probe_url"] + "elsewhere.php"
+    done = site.maintenance("disabled", probe_url=elsewhere)
+    assert ["to https://shop.test/." in str(warning) for warning in done.get("warnings", [])] == [True]
+    assert not site.maintenance("disabled").get("warnings")
 
 
 def test_every_request_is_blocked(blocked: BlockableSite) -> None:
@@ -149,6 +161,27 @@ def test_enable_waits_for_the_request_that_runs(site: BlockableSite) -> None:
     assert slow.communicate(timeout=5)[0] == b"done"
     (site.folder / "began").unlink()
     site.maintenance("disabled")
+
+
+@pytest.mark.parametrize("site", ["haproxy"], indirect=True)
+def test_enable_waits_for_a_request_that_haproxy_had_before_it_was_reloaded(site: BlockableSite) -> None:
+    runtime = Runtime(site.variables["maintenance_haproxy_socket"])
+    before = runtime.ask("show info")
+    slow = subprocess.Popen(["curl", "-s", f"{site.address}slow.php"], stdout=subprocess.PIPE)
+    wait_until((site.folder / "began").exists, "the slow request")
+    site.server.reload()
+    wait_until(lambda: worker(runtime.ask("show info")) != worker(before), "the new worker")
+    early = site.maintenance("enabled", drain_timeout=0.1)
+    (site.folder / "end").touch()
+    done = site.maintenance("enabled")
+    assert (early["drained"], early["in_flight"]) == (False, 1)
+    assert (done["drained"], slow.communicate(timeout=5)[0]) == (True, b"done")
+    (site.folder / "began").unlink()
+    site.maintenance("disabled")
+
+
+def worker(info: str) -> str:
+    return next(line for line in info.splitlines() if line.startswith("Pid:"))
 
 
 def test_an_applications_own_503_is_no_proof(site: BlockableSite) -> None:

@@ -6,14 +6,22 @@
 from __future__ import annotations
 
 import http.client
+import socket
+import subprocess
+import threading
+import time
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.apache import Apache as ApacheBackend
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.haproxy import HAProxy
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.nginx import Nginx as Backend
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import Site
 
+from tests.support.servers.apache import Apache
 from tests.support.servers.base import free_port, wait_until
 from tests.support.servers.nginx import Nginx
 
@@ -44,6 +52,113 @@ def test_without_php_fpm_nginx_counts_its_own_requests(tmp_path: Path) -> None:
     with pytest.raises(LampError, match="does not tell") as raised:
         backend.in_flight(0)
     assert raised.value.code == "maintenance_no_status"
+
+
+# Runs, as number n, until the file n.end is there.
+NUMBERED = (
+    "<?php $n = __DIR__ . '/' . (int) $_GET['n']; touch(\"$n.began\");"
+    ' while (!file_exists("$n.end")) { usleep(2000); clearstatcache(); }'
+)
+FPM_STATUS = """\
+server {{ listen 127.0.0.1:{port}; location = /server-status {{
+    fastcgi_param REQUEST_METHOD GET; fastcgi_param QUERY_STRING full;
+    fastcgi_param SCRIPT_NAME /status; fastcgi_param SCRIPT_FILENAME /status;
+    fastcgi_pass unix:{folder}/status.sock;
+}} }}
+"""
+
+
+def test_requests_that_wait_in_php_fpms_socket_are_waited_for(tmp_path: Path) -> None:
+    port = free_port()
+    server = Nginx(tmp_path)
+    documents = server.documents = server.folder / "public"
+    documents.mkdir()
+    documents.chmod(0o777)
+    (documents / "index.php").write_text(NUMBERED)
+    server.prepare()
+    (server.folder / "conf.d" / "status.conf").write_text(FPM_STATUS.format(port=port, folder=server.folder))
+    pool = f"[www]\npm.status_path = /status\npm.status_listen = {server.folder}/status.sock\n"
+    (server.folder / "pool.d" / "zz-status.conf").write_text(pool)
+    backend = Backend(Site("shop", str(tmp_path)), [], port)
+
+    def begun() -> set[int]:
+        return {int(file.stem) for file in documents.glob("*.began")}
+
+    with server, ExitStack() as stack:
+        for number in range(5):  # one more than there are processes
+            url = f"http://127.0.0.1:{server.port}/?n={number}"
+            stack.callback(subprocess.Popen(["curl", "-s", url]).wait)
+        for number in range(5):
+            stack.callback((documents / f"{number}.end").touch)
+        wait_until(lambda: len(begun()) == 4, "four requests")
+        (last,) = set(range(5)) - begun()
+        backend.in_flight(0)
+        blocked = time.monotonic()
+        assert backend.in_flight(0) == 4
+        for number in begun():
+            (documents / f"{number}.end").touch()
+        wait_until(lambda: last in begun(), "the fifth request")
+        for _ in range(3):
+            assert backend.in_flight(time.monotonic() - blocked) >= 1
+        (documents / f"{last}.end").touch()
+        wait_until(lambda: backend.in_flight(time.monotonic() - blocked) == 0, "the end of the fifth request")
+
+
+# The beginning of a connection of HTTP/2 (its settings), and GET /slow in it.
+HEADERS = b"\x82\x86\x04\x05/slow\x41\x01x"
+HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+HTTP2 += bytes([0, 0, len(HEADERS), 1, 5, 0, 0, 0, 1]) + HEADERS
+APACHE_STATUS = """\
+Listen 127.0.0.1:{port}
+<VirtualHost 127.0.0.1:{port}>
+    <Location /server-status>
+        SetHandler server-status
+    </Location>
+</VirtualHost>
+"""
+
+
+class Application(BaseHTTPRequestHandler):
+    """Answers at once, but at /slow."""
+
+    began, go = threading.Event(), threading.Event()
+
+    def do_GET(self) -> None:
+        if self.path == "/slow":
+            self.began.set()
+            self.go.wait(60)
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_arguments: object) -> None:
+        """Nothing."""
+
+
+def test_a_request_in_a_connection_of_http2_is_waited_for(tmp_path: Path) -> None:
+    port = free_port()
+    backend = ApacheBackend(Site("shop", str(tmp_path)), [], port)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Application) as application:
+        threading.Thread(target=application.serve_forever, daemon=True).start()
+        behind = f"Protocols h2c http/1.1\n ProxyPass / http://127.0.0.1:{application.server_port}/"
+        server = Apache(
+            tmp_path, behind, ("mpm_event", "authz_core", "authz_host", "dir", "http2", "proxy", "proxy_http", "status")
+        )
+        server.prepare()
+        (server.folder / "conf-enabled" / "status.conf").write_text(APACHE_STATUS.format(port=port))
+        server.start()
+        try:
+            with socket.create_connection(("127.0.0.1", server.port)) as visitor:
+                visitor.sendall(HTTP2)
+                assert Application.began.wait(60)
+                blocked = time.monotonic()
+                assert backend.in_flight(0) == 1
+                wait_until(lambda: time.monotonic() > blocked + 1, "the age by which others are told")
+                assert backend.in_flight(time.monotonic() - blocked) == 1
+                Application.go.set()
+                wait_until(lambda: backend.in_flight(time.monotonic() - blocked) == 0, "an idle connection")
+        finally:
+            server.__exit__()
+            application.shutdown()
 
 
 def test_a_page_that_does_not_fit_into_haproxys_buffer_is_refused(tmp_path: Path) -> None:

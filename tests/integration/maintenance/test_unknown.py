@@ -13,7 +13,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._haproxy.runtime impo
 
 from tests.integration.maintenance.conftest import TOKEN, BlockableSite
 from tests.support.modules import start_module
-from tests.support.servers.base import wait_until
+from tests.support.servers.base import free_port, wait_until
 from tests.support.servers.haproxy import HAProxy
 
 
@@ -59,6 +59,13 @@ def test_a_server_that_does_not_answer_by_the_rules_is_an_error(site: BlockableS
     server.reload()
     assert not site.status()["blocked"]
     assert rules.read_text() == text
+
+
+def test_a_drain_that_could_not_tell_is_an_error_before_the_block(site: BlockableSite) -> None:
+    for check in (True, False):
+        failed = site.maintenance("enabled", check=check, status_port=free_port(), haproxy_backends=["nowhere"])
+        assert failed["error_code"] == "maintenance_no_status"
+        assert site.get().body == "Shop"
 
 
 def test_a_state_that_contradicts_itself_is_told_and_the_next_run_mends_it(site: BlockableSite) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.servers.base import Server, answers_http
@@ -45,9 +46,10 @@ class Apache(Server):
 
     name = "apache"
 
-    def __init__(self, documents: Path, settings: str = "") -> None:
+    def __init__(self, documents: Path, settings: str = "", modules: Sequence[str] = MODULES) -> None:
         super().__init__()
         self.documents = documents
+        self.modules = modules
         self.settings = settings
 
     @property
@@ -60,7 +62,7 @@ class Apache(Server):
         for name in ("mods-enabled", "conf-available", "conf-enabled", "sites-available"):
             (self.folder / name).mkdir(exist_ok=True)
         (self.folder / "mods-available").symlink_to("/etc/apache2/mods-available")
-        for module in MODULES:
+        for module in self.modules:
             for kind in ("load", "conf"):
                 if Path(f"/etc/apache2/mods-available/{module}.{kind}").exists():
                     (self.folder / "mods-enabled" / f"{module}.{kind}").symlink_to(f"../mods-available/{module}.{kind}")

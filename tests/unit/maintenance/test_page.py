@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import pytest
@@ -70,6 +72,41 @@ def test_it_is_one_line_where_a_web_server_wants_that(page: str) -> None:
     assert len(script) == 1
     assert "//" not in script[0]  # it would comment the rest of the line away
     assert Reader(" ".join(page.split())).words.split() == Reader(page).words.split()
+
+
+# The page's script in a browser of a few lines: how it asks, and by what it leaves, at an address and its answers.
+BROWSER = """
+const [script, href, answers] = JSON.parse(require("fs").readFileSync(0));
+const location = { href, replace: to => done("replace " + to), reload: () => done("reload") };
+const document = { getElementById: () => ({}) };
+const setTimeout = next => setImmediate(next);
+let asked = 0;
+const done = how => console.log(`${how} after ${asked}`);
+async function fetch(_url, { method }) {
+  const answer = answers[asked++];
+  if (method !== "HEAD" || answer === 0) throw new Error("no network");
+  return { status: answer, headers: new Map() };
+}
+eval(script);
+"""
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+@pytest.mark.parametrize(
+    ("href", "answers", "left"),
+    [
+        ("http://shop.test/", [503, 200], "replace http://shop.test/ after 2"),
+        ("http://shop.test/", [503, 0, 502, 429, 504, 404], "replace http://shop.test/ after 6"),
+        ("http://shop.test/#/cart", [200], "reload after 1"),  # replace would only jump within the page
+        ("http://shop.test/#", [200], "reload after 1"),
+    ],
+)
+def test_it_leaves_once_the_site_answers(page: str, href: str, answers: list[int], left: str) -> None:
+    script = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)[0]
+    done = subprocess.run(
+        ["node", "-e", BROWSER], input=json.dumps([script, href, answers]), capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.stderr) == (left, "")
 
 
 def luminance(colour: str) -> float:
