@@ -34,6 +34,7 @@ SPACE = " \t\n\v\f\r"
 TRAILING = "".join(chr(code) for code in range(33)) + "\x7f"  # what the client cuts off the end of a statement
 UNDO = re.compile(r"[ \t]*--[ \t]*(?://)?[ \t]*@UNDO[ \t]*", re.IGNORECASE)
 TAG = re.compile(r"[ \t]*--[ \t]*@DROP-SESSIONS[ \t]*", re.IGNORECASE)
+NEARLY_TAG = re.compile(r"[ \t]*(--|#|/\*)[ \t]*@DROP[ \t_-]*SESSIONS?\b", re.IGNORECASE)
 MODE_WORDS = re.compile(r"\bsql_mode\b", re.IGNORECASE)
 ASSIGNMENT = re.compile(
     r"(@?@?[\w.]+)\s*:?=\s*(CONCAT\s*\([^)]*\)|REPLACE\s*\([^)]*\)|'[^']*'|\"[^\"]*\"|@?@?[\w.]+)", re.IGNORECASE
@@ -149,6 +150,8 @@ class Splitter:
                     continue
                 if TAG.fullmatch(line) and self.statements is self.parts.do:
                     self.parts.tagged = True
+                elif NEARLY_TAG.match(line):
+                    self.refuse_tag(line.strip())
             if not self.out and not self.quote and not self.comment and self.command_line(line):
                 continue
             self.read_line(line, number <= last)
@@ -324,6 +327,19 @@ class Splitter:
             self.dialect.follow(statement)
         self.begin()
 
+    def refuse_tag(self, line: str) -> t.NoReturn:
+        """Whoever wrote that means to drop the sessions, and would find out too late that nothing did.
+
+        :raises LampError: always
+        """
+        tag = "-- @DROP-SESSIONS"
+        why = f"is not the tag {tag}" if self.statements is self.parts.do else "does nothing in the undo part"
+        raise LampError(
+            "dbdeploy_bad_tag",
+            f"{self.name}, line {self.number}: {line!r} {why}.",
+            f"Write {tag} in front of the undo part, alone on its line; or take the @ out, if it is only a remark.",
+        )
+
     def refuse(self, command: str) -> t.NoReturn:
         """:raises LampError: always"""
         raise LampError(
@@ -334,10 +350,10 @@ class Splitter:
 
 
 def parts(text: str, name: str = "script", dialect: Dialect | None = None) -> Parts:
-    """The parts of a delta. :raises LampError: ``dbdeploy_client_command``"""
+    """The parts of a delta. :raises LampError: ``dbdeploy_client_command``, ``dbdeploy_bad_tag``"""
     return Splitter(text, name, dialect or Dialect()).split()
 
 
 def split(text: str, name: str = "script", dialect: Dialect | None = None) -> list[Statement]:
-    """The statements before the undo marker. :raises LampError: ``dbdeploy_client_command``"""
+    """The statements before the undo marker. :raises LampError: as ``parts``"""
     return parts(text, name, dialect).do

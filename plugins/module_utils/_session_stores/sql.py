@@ -206,6 +206,7 @@ class Table:
         fresh, old = self._aside(), self._aside()
         self._run(f"DROP TABLE IF EXISTS {fresh}")  # who may not do that could not take back what comes now
         self._run(f"CREATE TABLE {fresh} LIKE {self.quoted}")
+        self._go_on_counting(fresh)
         columns = ", ".join(_mysql.quote_identifier(name) for name in self.columns())
         deadline = time.monotonic() + wait
         try:
@@ -224,6 +225,13 @@ class Table:
             raise
         finally:
             self._run(f"SET SESSION lock_wait_timeout = {wait}")
+
+    def _go_on_counting(self, fresh: str) -> None:
+        """Numbers that were given to sessions are not given to others: something may still refer to them."""
+        options = self.query(f"SHOW CREATE TABLE {self.quoted}")[0][1].rpartition("\n)")[2]
+        given = re.match(r"[^']* AUTO_INCREMENT=(\d+)", options)
+        if given:
+            self._run(f"ALTER TABLE {fresh} AUTO_INCREMENT = {given[1]}")
 
     def _refuse_swap(self) -> None:
         triggers = not self._shows_triggers() or self.query(

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+import socket
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -100,6 +102,26 @@ def test_ids_and_prefixes_select(server: MemcachedServer) -> None:
     assert left(server, *names) == {f"{PHP}admin", f"{PHP}lock.admin", "sf2settings", f"sf2t{session}"}
     result = run_module("session_purge", {"store": "memcached", "servers": [server.address], "older_than": "1h"})
     assert result["error_code"] == "session_purge_cannot_select"
+
+
+def test_names_that_must_be_quoted_are_nobody_s_sessions(server: MemcachedServer) -> None:
+    """A name of any bytes can be given in base64; the listing quotes it as a web address."""
+    near = ["a b", "a%20b", "a%2C", "a\r\n", "\0", "é"]
+    names = [f"{PHP}{rest}".encode() for rest in near] + [b"memc%2Esess.key.a", b"memc.sess.key%2Ea"]
+    with socket.create_connection(("127.0.0.1", server.port)) as connection, connection.makefile("rb") as answers:
+
+        def ask(command: str, name: bytes) -> bytes:
+            connection.sendall(f"{command.format(base64.b64encode(name).decode())}\r\n".encode())
+            return bytes(answers.readline())
+
+        assert {ask("ms {} 1 b\r\nx", name) for name in names} == {b"HD\r\n"}
+        fill(server, f"{PHP}a")
+        done = run(server)
+        assert (done["purged"], done["ignored"]) == (1, len(near))
+        assert {ask("mg {} b", name) for name in names} == {b"HD\r\n"}
+        with pytest.raises(LampError, match="cannot be said in the text protocol"):
+            run(server, id_pattern="a b")
+        assert ask("mg {} b", names[0]) == b"HD\r\n"
 
 
 def test_a_dedicated_server_is_flushed(server: MemcachedServer) -> None:

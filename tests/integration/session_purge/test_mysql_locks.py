@@ -128,3 +128,32 @@ def test_a_table_that_more_hangs_on_is_not_exchanged(held: Held) -> None:
     assert held.sql("SELECT COUNT(*) FROM s") == [(3,)]
     assert held.purge(leftovers="leave")["purged"] == 3
     assert (held.sql("SELECT COUNT(*) FROM s"), held.tables()) == ([(0,)], {"s"})
+
+
+@pytest.mark.parametrize("keep", [[], ["2"]])
+@pytest.mark.parametrize(
+    "rest", [", note TEXT, FULLTEXT KEY words (note)) COMMENT 'AUTO_INCREMENT=7; it''s ours'",
+             ", UNIQUE KEY one (id, tag)) PARTITION BY KEY (id) PARTITIONS 3"],
+    ids=["full text", "partitions"],
+)  # fmt: skip
+def test_what_a_swap_puts_in_its_place_is_the_same_table_but_for_the_rows(
+    held: Held, rest: str, keep: list[str]
+) -> None:
+    held.reader.close()
+    held.sql("DROP TABLE s")
+    made = "tag INT DEFAULT 3, made INT AS (tag + 1) PERSISTENT COMMENT 'by itself'"
+    held.sql(f"CREATE TABLE s (id INT PRIMARY KEY AUTO_INCREMENT COMMENT 'one''s own', {made}{rest}")
+    held.sql("INSERT INTO s (id) VALUES (1), (2), (40)")
+    held.sql("CREATE VIEW v AS SELECT id FROM s")
+    held.sql("CREATE USER 'reader'@'%'")
+    try:
+        held.sql(f"GRANT SELECT (id) ON `{held.database}`.s TO 'reader'@'%'")
+        before = held.sql("SHOW CREATE TABLE s"), held.sql("SHOW GRANTS FOR 'reader'@'%'")
+        done = held.purge(on_lock="swap", keep_ids=keep)
+        assert (done["before"], done["purged"]) == (3, 3 - len(keep))
+        assert (held.sql("SHOW CREATE TABLE s"), held.sql("SHOW GRANTS FOR 'reader'@'%'")) == before
+    finally:
+        held.sql("DROP USER 'reader'@'%'")
+    assert held.sql("SELECT * FROM v") == [(int(number),) for number in keep]
+    held.sql("INSERT INTO s VALUES ()" if "PARTITION" in rest else "INSERT INTO s (note) VALUES ('new')")
+    assert held.sql("SELECT MAX(id) FROM s") == [(41,)], "a number is not given twice"

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script import split
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script import parts, split
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import digest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
@@ -92,3 +92,30 @@ def test_lines_are_counted_from_one() -> None:
 )
 def test_who_empties_the_session_table_drops_the_sessions(script: str, drops: bool, table: str) -> None:
     assert [statement.drops_sessions(table) for statement in split(script)] == [drops]
+
+
+@pytest.mark.parametrize("tag", ["-- @DROP-SESSIONS", "  --@drop-sessions\t"])
+def test_a_tag_is_a_comment_of_its_own(tag: str) -> None:
+    assert parts(f"SELECT 1;\n{tag}\nSELECT 2;").tagged
+    assert not parts(f"SELECT '\n{tag}\n'; -- see the tag DROP-SESSIONS of delta 3").tagged
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-- @DROP-SESSIONS: new passwords",
+        "-- @DROP_SESSIONS",
+        "-- @DropSessions",
+        "# @DROP-SESSIONS",
+        "/* @drop-sessions */",
+    ],
+)
+def test_what_is_nearly_the_tag_is_refused_by_name_and_line(line: str) -> None:
+    with pytest.raises(LampError, match="is not the tag -- @DROP-SESSIONS") as failure:
+        parts(f"SELECT 1;\n{line}\n", "007_x.sql")
+    assert (failure.value.code, "007_x.sql, line 2" in str(failure.value)) == ("dbdeploy_bad_tag", True)
+
+
+def test_a_tag_in_the_undo_part_is_refused() -> None:
+    with pytest.raises(LampError, match=r"007_x\.sql, line 3: '-- @DROP-SESSIONS' does nothing in the undo part"):
+        parts("SELECT 1;\n-- @UNDO\n-- @DROP-SESSIONS\n", "007_x.sql")
