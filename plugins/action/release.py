@@ -125,7 +125,7 @@ class ActionModule(ActionBase):
             )
         lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
         try:
-            text = str(lookup.run([str(item["src"])], variables=variables)[0])
+            found = lookup.run([str(item["src"])], variables=variables)[0]
         except AnsibleError as error:
             raise LampError(
                 "release_bad_template", f"The template {item['src']} cannot be rendered: {error}.", "Correct it."
@@ -135,5 +135,5 @@ class ActionModule(ActionBase):
             "mode": mode,
             "owner": str(item.get("owner") or arguments.get("owner") or "root"),
             "group": str(item.get("group") or arguments.get("writable_group") or "www-data"),
-            "content": base64.b64encode(text.encode("utf-8")).decode("ascii"),
+            "content": base64.b64encode(("" if found is None else str(found)).encode("utf-8")).decode("ascii"),
         }

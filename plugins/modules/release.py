@@ -11,6 +11,7 @@ version_added: 1.0.0
 description:
   - Keeps releases side by side in V(<path>/releases), what they share in V(<path>/shared), and the live one behind the
     symbolic link V(<path>/current), which is switched in one atomic step.
+  - In check mode V(active) takes a release that is not there for one that a task before would have staged.
   - A release that was cut off while it was staged is never taken for whole. The live release and the one before it are
     never removed.
   - Where a release is staged, a diff names each path that is added, changed or removed against the live release, as
@@ -22,7 +23,7 @@ extends_documentation_fragment:
   - lamp.cluster.smoke_tests
 options:
   path:
-    description: The application's root.
+    description: The application's root, as an absolute path.
     type: path
     required: true
   state:

@@ -5,7 +5,8 @@
 
 PHP may go on with the old release after the switch: it remembers where `current` led to (the realpath cache, 120 s, for
 each process), and the opcode cache remembers what it found under a path. A reload ends both. None is needed where the
-web server resolves the link itself, or PHP is told to remember neither: then each request finds the release anew.
+web server resolves the link itself, or PHP is told to remember neither: then each request finds the release anew, but
+for code that PHP loads in advance (opcache.preload), which stays what it was until a reload.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ header('Cache-Control: no-store');
 echo json_encode([
     'file' => __FILE__,
     'resolved' => ($_SERVER['SCRIPT_FILENAME'] ?? '') === __FILE__,
+    'preloads' => (string) ini_get('opcache.preload') !== '',
     'remembers' => (int) ini_get('realpath_cache_size') > 0
         || ($cached && !filter_var(ini_get('opcache.revalidate_path'), FILTER_VALIDATE_BOOLEAN)),
     'used' => $status === false ? 1 : max(
@@ -92,7 +94,8 @@ class Probe:
     def needs_no_reload(self) -> bool:
         """Whether a switch shows at once, by what the live release says."""
         found = self.ask()
-        return bool(found and (found["resolved"] or not found["remembers"]) and found["used"] < FULL)
+        anew = found and (found["resolved"] or not found["remembers"]) and not found.get("preloads")
+        return bool(anew and found["used"] < FULL)
 
     def serves(self, release: str) -> bool:
         """Whether PHP runs the release in the folder ``release``."""

@@ -38,6 +38,11 @@ class Rendered:
     def __init__(self, text: str | None, own: list[File], furnishing: Furnishing, find_owner: FindOwner) -> None:
         self.furnishing = furnishing
         self.files = own + [self._file(item, find_owner) for item in json.loads(text or "[]")]
+        for file in self.files:
+            if sum(file.dest == other.dest for other in self.files) > 1:
+                raise LampError(
+                    "release_bad_template", f"There are two templates for {file.dest}.", "Leave one of them out."
+                )
 
     def _file(self, item: dict[str, str], find_owner: FindOwner) -> File:
         dest = relative(item["dest"], "templates")

@@ -51,6 +51,12 @@ class Work:
     def __init__(self, params: dict[str, t.Any], check_mode: bool) -> None:
         self.params = params
         self.check_mode = check_mode
+        if not os.path.isabs(params["path"]):
+            raise LampError(
+                "release_bad_path",
+                f"{params['path']!r} is not the absolute path of an application's root.",
+                "Give one such as /var/www/shop (release_path of the role).",
+            )
         self.layout = Layout(params["path"])
         self.probe: Probe | None = None
         if params["document_root"] is not None:
@@ -160,8 +166,12 @@ class Work:
                 staging.run(content, finish)
 
     def activate(self, name: str) -> Result:
-        """Make the release the live one; finish a reload that an earlier run left."""
-        if not self.layout.is_staged(name):
+        """Make the release the live one; finish a reload that an earlier run left.
+
+        In check mode, one that is not there is taken for staged: by a task before, which did not do it either.
+        """
+        there = self.layout.is_staged(name)
+        if not there and not self.check_mode:
             raise LampError(
                 "release_not_staged", f"The release {name} is not on this host ({self.layout.root}).", "Stage it first."
             )
@@ -174,7 +184,7 @@ class Work:
             )
         folder, current = self.layout.release(name), self.layout.current_release()
         rendered = self.rendered(self.furnishing())
-        due = rendered.due(folder)
+        due = [file for file in rendered.due(folder) if there or rendered.is_in_use(folder, file, live=False)]
         todo = [f"render {file.dest}" for file in due]
         todo += [f"switch from {current or 'nothing'} to {name}"] if current != name else []
         services = self.state.reload

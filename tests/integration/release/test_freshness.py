@@ -104,6 +104,21 @@ def test_a_full_opcode_cache_is_emptied_by_a_reload(tmp_path: Path, monkeypatch:
         assert versions(web) == {"three three"}
 
 
+def test_code_that_is_loaded_in_advance_needs_a_reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ModPhp(FORGETFUL) as web:
+        (web.folder / "preload.php").write_text("<?php class Preloaded {}")
+        web.configuration.with_name("php.ini").write_text(
+            f"opcache.preload={web.folder}/preload.php\nopcache.preload_user=www-data\n"
+        )
+        web.kill()
+        monkeypatch.setenv("PHP_INI_SCAN_DIR", f":{web.folder}")
+        web.start()
+        switcher = Switcher(web, tmp_path, monkeypatch)
+        for version in ("one", "two"):
+            assert switcher.switch(version)["reloaded"] == ["web"]
+            assert versions(web) == {f"{version} {version}"}
+
+
 def test_the_script_answers_this_host_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ModPhp(FORGETFUL) as web:
         Switcher(web, tmp_path, monkeypatch).switch("one")

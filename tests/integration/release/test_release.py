@@ -22,6 +22,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
 
 from tests.integration.release.support import ansible, built, on_host, release
+from tests.support.modules import run_module
 from tests.support.servers.base import wait_until
 
 
@@ -132,6 +133,25 @@ def test_a_missing_release_and_a_real_folder_are_refused(source: Path, tmp_path:
     assert release(root, "staged", release="0123456789abcdef")["error_code"] == "release_no_artifact"
     (root / "current").mkdir(parents=True)
     assert on_host(root, "pruned")["error_code"] == "release_current_not_link"
+
+
+def test_a_plan_goes_on_from_what_would_have_been_staged(source: Path, tmp_path: Path) -> None:
+    root = tmp_path / "app"
+    staged_and_live(source, root, 1)
+    (source / "public" / "index.php").write_text("<?php echo 'new';")
+    given = built(source)
+    told: dict[str, Any] = {"release": given["release"], "document_root": "public", "services": [], "diff": True}
+    plan = on_host(root, "active", check=True, **told)
+    assert on_host(root, "staged", document_root="public", **given)["changed"]
+    done = on_host(root, "active", check=True, **told)
+    assert (plan.get("changed"), plan.get("diff")) == (True, done["diff"]), plan
+
+
+@pytest.mark.parametrize("path", ["", "shop", "./shop"])
+def test_a_root_that_is_not_absolute_is_refused(path: str) -> None:
+    for state in ("staged", "pruned"):
+        refused = run_module("release", {"path": path, "state": state, "release": "a" * 16})
+        assert refused.get("error_code") == "release_bad_path", refused
 
 
 def test_a_half_staged_release_is_not_taken_for_whole(source: Path, tmp_path: Path) -> None:

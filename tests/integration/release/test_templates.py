@@ -99,6 +99,10 @@ def test_the_release_that_is_left_keeps_its_own(source: Path, tmp_path: Path) ->
         ({"templates": [{"src": "env.j2", "dest": ".env", "mode": "rw"}]}, "release_bad_template"),
         ({"templates": [{"src": "env.j2", "dest": ".env", "group": "nobody-has-it"}]}, "release_unknown_owner"),
         ({"templates": [{"src": "env.j2", "dest": "public"}]}, "release_unsafe_path"),
+        (
+            {"templates": [{"src": "env.j2", "dest": ".env"}, {"src": "env.j2", "dest": "./.env"}]},
+            "release_bad_template",
+        ),
     ],
 )
 def test_templates_that_cannot_be_are_refused_before_anything_is_left(
@@ -113,6 +117,14 @@ def test_templates_that_cannot_be_are_refused_before_anything_is_left(
         [name for name in os.listdir(site.root / "releases") if name != ".lamp"] == [] if site.root.exists() else True
     )
     assert "the-secret" not in site.output
+
+
+def test_a_template_of_nothing_makes_an_empty_file(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "env.j2").write_text("{% if password == 'a' %}Require all denied{% endif %}")
+    site = Site(tmp_path)
+    assert site.run("staged", "the-secret", **built(source))["changed"]
+    (made,) = (site.root / "releases").glob("*/config/.env")
+    assert made.read_text() == ""
 
 
 def test_an_undefined_variable_is_named_and_not_deployed(source: Path, tmp_path: Path) -> None:
