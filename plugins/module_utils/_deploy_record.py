@@ -13,6 +13,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
 Entry = t.Dict[str, t.Any]
+FOLDER = "/var/lib/lamp.cluster/deploys"
 
 
 class Journal:

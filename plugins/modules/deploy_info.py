@@ -106,7 +106,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import FILE_NAME
-from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import Journal
+from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import FOLDER, Journal
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.options import make_blocker
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import ROOT, Site
@@ -178,7 +178,7 @@ def main() -> None:
             "site": {"type": "str", "required": True},
             "state_dir": {"type": "path", "default": ROOT},
             "deltas": {"type": "str", "default": ""},
-            "journal_path": {"type": "path", "default": "/var/lib/lamp.cluster/deploys"},
+            "journal_path": {"type": "path", "default": FOLDER},
         }
     )
     run(spec.create_module(), status)

@@ -64,7 +64,7 @@ import json
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import Journal, with_entry
+from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import FOLDER, Journal, with_entry
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
 
@@ -92,7 +92,7 @@ def main() -> None:
     spec = ArgumentSpec(
         {
             "name": {"type": "str", "required": True},
-            "path": {"type": "path", "default": "/var/lib/lamp.cluster/deploys"},
+            "path": {"type": "path", "default": FOLDER},
             "entry": {"type": "dict", "required": True},
             "keep": {"type": "int", "default": 200},
         }

@@ -12,8 +12,8 @@ description:
   - Keeps releases side by side in V(<path>/releases), what they share in V(<path>/shared), and the live one behind the
     symbolic link V(<path>/current), which is switched in one atomic step.
   - In check mode V(active) takes a release that is not there for one that a task before would have staged.
-  - A release that was cut off while it was staged is never taken for whole. The live release and the one before it are
-    never removed.
+  - A release that was cut off while it was staged is never taken for whole. The live release, the one before it, and
+    what an unfinished deploy would go back to are never removed.
   - Where a release is staged, a diff names each path that is added, changed or removed against the live release, as
     that was staged. Shared paths and rendered templates are not among them.
 author: The lamp.cluster developers (@lamp-cluster)

@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.lamp.cluster.plugins.module_utils._release import package, stage
+from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import Journal
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._release import package, prune, stage
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
 from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
+from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State
 
 from tests.integration.release.support import ansible, built, on_host, release
 from tests.support.modules import run_module
@@ -107,6 +110,22 @@ def test_staging_makes_room_by_the_same_rule(source: Path, tmp_path: Path) -> No
     assert plan["removed"] == done["removed"] == [names[0]]
     assert {entry["release"] for entry in done["releases"]} == {*names[1:], given["release"]}
     assert not on_host(root, "staged", **given)["changed"]
+
+
+def test_what_an_unfinished_deploy_would_go_back_to_stays(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many attempts were live since."""
+    names = staged_and_live(source, tmp_path / "app", 4)
+    layout = Layout(str(tmp_path / "app"))
+    state = State(layout)
+    monkeypatch.setattr(prune, "JOURNALS", str(tmp_path), raising=False)
+    for finished, superfluous in ((False, names[1:2]), (True, names[:2])):
+        entry = {"id": "1", "release": names[3], "from": {"web1": names[0]}, "finished": finished}
+        Journal(str(tmp_path), "shop").write([{"id": "0", "from": {"web1": names[1]}, "finished": False}, entry])
+        assert prune.superfluous(layout, state, 1) == sorted(superfluous)
+        with contextlib.nullcontext() if finished else pytest.raises(LampError, match="the one to go back to"):
+            prune.check_removable(layout, state, names[0])
 
 
 def test_a_release_is_removed_by_name_but_not_one_that_is_needed(source: Path, tmp_path: Path) -> None:
