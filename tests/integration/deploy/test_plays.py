@@ -112,6 +112,11 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]
     with BlockableSite("haproxy") as site:
         made = Controller(site, tmp_path_factory.mktemp("controller"))
         (made.folder / "lose.yml").write_text(json.dumps(lose("lb")))
+        for host in "ab":
+            (made.folder / host / "sessions").mkdir(parents=True)
+            (made.folder / host / "sessions" / "sess_a").touch()
+        place = f"{made.folder}/{{{{ inventory_hostname }}}}/sessions"
+        sessions = {"session_purge_store": "files", "session_purge_save_path": place}
         lost = {"after_block": str(made.folder / "lose.yml")}
         gone = {
             "ansible.builtin.ping": {},
@@ -124,7 +129,7 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]
                 "block": [{"ansible.builtin.fail": {"msg": "an old story"}, "when": "inventory_hostname == 'a'"}],
                 "rescue": [{"ansible.builtin.debug": {"msg": "it goes on"}}],
             },
-            made.deploy("wiki", "1", deploy_mode="window"),
+            made.deploy("wiki", "1", deploy_mode="window", tagged=True, **sessions),
             {
                 "block": [made.deploy("shop", "1", deploy_mode="window", deploy_hooks=lost)],
                 "rescue": [gone, role("status", deploy_name="shop")],
@@ -137,6 +142,7 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]
 def test_a_deploy_tells_of_itself_alone_whatever_else_is_in_its_run(controller: Controller) -> None:
     for (wiki,), (shop,) in zip(controller.journals("wiki"), controller.journals("shop")):
         assert (wiki["result"], list(wiki["blocked_seconds"])) == ("deployed", ["a", "b"]), wiki
+        assert wiki["sessions_dropped"] == 2, "what was only counted beforehand is no drop"
         assert (shop["failure"], shop["blocked_seconds"]) == ("lb could not be reached.", {}), shop
 
 
@@ -170,3 +176,14 @@ def test_a_lost_host_of_the_deltas_is_no_lost_web_host(controller: Controller) -
     assert "stopped before anything was changed" in output, output
     assert "c could not be reached." in output, output
     assert "a could not be reached" not in output, output
+
+
+def test_a_session_store_that_the_window_could_not_purge_stops_the_deploy_in_front_of_it(
+    controller: Controller,
+) -> None:
+    store = {"session_purge_store": "files", "session_purge_save_path": f"{controller.folder}/nowhere"}
+    code, output = controller.run([controller.play([controller.deploy("forum", "1", tagged=True, **store)])])
+    assert code != 0
+    assert "stopped before anything was changed" in output, output
+    assert "nowhere cannot be opened" in output, output
+    assert "Block the site" not in output

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 from tests.support.modules import BIN, COLLECTIONS
+from tests.support.servers.mariadb import MariaDB
 from tests.support.servers.redis import RedisServer
 
 
@@ -70,3 +71,44 @@ def test_every_host_purges_the_server_of_its_own_and_a_shared_one_is_purged_once
         }  # reaches it, and is no loopback address
         output = play(tmp_path, "lamp.cluster.purge_sessions", "-e", json.dumps(shared))
         assert (output.count("changed=1"), output.count("skipped=1"), one.client.dbsize()) == (1, 1, 0)
+
+
+PLAN = """
+- hosts: web1
+  gather_facts: false
+  vars_files: [variables.json]
+  tasks:
+    - name: A table that the deltas make
+      ansible.builtin.include_role: {name: lamp.cluster.deploy, tasks_from: plan_drop, rolespec_validate: false}
+      vars: {dbdeploy_plan: {pending: [{name: 1_sessions.sql}]}}
+    - block:
+        - name: A table that nobody makes
+          ansible.builtin.include_role: {name: lamp.cluster.deploy, tasks_from: plan_drop, rolespec_validate: false}
+          vars: {dbdeploy_plan: {pending: []}}
+      rescue:
+        - ansible.builtin.debug: {msg: "refused, {{ ansible_failed_result.msg }}"}
+    - name: A login that no delta makes
+      block:
+        - ansible.builtin.include_role: {name: lamp.cluster.deploy, tasks_from: plan_drop, rolespec_validate: false}
+          vars: {dbdeploy_plan: {pending: [{name: 1_sessions.sql}]}, session_purge_login_password: wrong}
+      rescue:
+        - ansible.builtin.debug: {msg: "refused, {{ ansible_failed_result.msg }}"}
+"""
+
+
+def test_a_plan_is_refused_for_what_the_purge_lacks_unless_deltas_may_make_it(
+    tmp_path: Path, mariadb: MariaDB, database: str
+) -> None:
+    (tmp_path / "plan.yml").write_text(PLAN)
+    login = {f"session_purge_{name}": value for name, value in mariadb.login.items()}
+    variables = {
+        **login, "session_purge_login_db": database, "session_purge_layout": "symfony",
+        "ansible_python_interpreter": str(BIN / "python"),
+    }  # fmt: skip
+    (tmp_path / "variables.json").write_text(json.dumps(variables))
+    output = play(tmp_path, "plan.yml")
+    missing = f"A table is missing: Table '{database}.sessions' doesn't exist"
+    assert output.count(missing) >= 3, output
+    assert output.count("The deltas may change that.") == 1, output
+    assert f"refused, {missing}" in output, output
+    assert "refused, The database server refused" in output, output
