@@ -19,6 +19,7 @@ from ansible.plugins.loader import lookup_loader
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release.package import Reader
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.cache import guessed, reduced, remember
+from ansible_collections.lamp.cluster.plugins.plugin_utils._paths import on_controller
 
 INLINE = 512 << 10  # bytes of a package that travel with the module, which saves five trips to the host
 BAD_PACKAGE = "release_bad_package"
@@ -37,6 +38,8 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         archive = arguments.pop("artifact", None)
+        if archive:
+            archive = on_controller(self._loader, str(archive))
         try:
             result = self._do(arguments, archive, task_vars or {})
         except LampError as error:
@@ -46,6 +49,7 @@ class ActionModule(ActionBase):
         return result
 
     def _do(self, arguments: Result, archive: str | None, variables: Result) -> Result:
+        """What ``run`` returns, but for errors. :raises LampError: as its parts do"""
         templates = arguments.pop("templates", None) or []
         if templates and arguments.get("state", "staged") in ("staged", "active"):
             arguments["rendered"] = json.dumps([self._render(item, arguments, variables) for item in templates])

@@ -88,7 +88,7 @@ def refuse(path: str, why: str) -> LampError:
     return LampError(
         "artifact_unsafe_entry",
         f"{path} {why}; such an entry cannot be part of a release.",
-        "Remove it from the source, or leave it out with exclude.",
+        "Remove it from the source, or leave it out with exclude, which applies to what build commands leave.",
     )
 
 

@@ -46,10 +46,14 @@ class Cache:
         if not os.path.exists(path):
             above = tempfile.mkdtemp(prefix=TEMPORARY, dir=self.folder)
             try:
-                make(os.path.join(above, "entry"))
+                made = os.path.join(above, "entry")
+                make(made)
+                os.chmod(
+                    made, 0o700 if os.path.isdir(made) else 0o600
+                )  # code is nobody else's, whatever the folder's mode
                 sync_filesystem(above)  # else a crash could leave files that are empty, which would be another release
                 with contextlib.suppress(OSError):  # there already, by another run
-                    os.rename(os.path.join(above, "entry"), path)
+                    os.rename(made, path)
             finally:
                 shutil.rmtree(above, ignore_errors=True)
         os.utime(path)
@@ -59,7 +63,7 @@ class Cache:
     def locked(self, name: str) -> t.Iterator[str]:
         """The folder ``name``, for one run at a time."""
         path = self.path(name)
-        os.makedirs(path, exist_ok=True)
+        os.makedirs(path, mode=0o700, exist_ok=True)
         with open(os.path.join(path, "lamp.lock"), "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             os.utime(path)

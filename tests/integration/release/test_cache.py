@@ -14,6 +14,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release import packa
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.artifact import Options, make
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.cache import reduced
 
+from tests.integration.release.sources import Repository
 from tests.integration.release.support import built, on_host, release
 
 
@@ -39,6 +40,17 @@ def test_nothing_but_its_own_is_removed_from_the_cache(source: Path, tmp_path: P
     (source / "index.php").write_text("two")
     make(Options(str(source), str(folder)))
     assert [path for path in [*theirs, *own] if path.exists()] == theirs
+
+
+def test_what_it_keeps_is_its_users_alone_wherever_it_lies(source: Path, tmp_path: Path) -> None:
+    folder, repository = tmp_path / "everybody's", Repository(tmp_path / "repository")
+    repository.commit({"index.php": "one"})
+    folder.mkdir()
+    folder.chmod(0o755)
+    make(Options(str(source), str(folder)))
+    make(Options(str(repository.folder), str(folder), "main", build=["true"]))
+    kept = {path.name.partition("-")[0]: path.stat().st_mode & 0o077 for path in folder.iterdir()}
+    assert ({"git", "tree", "built"} <= set(kept), set(kept.values())) == (True, {0}), kept
 
 
 def damage(archive: str) -> None:

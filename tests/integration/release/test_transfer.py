@@ -69,6 +69,15 @@ def test_only_contents_that_the_live_release_lacks_are_sent(source: Path, live: 
     assert_is(live, given["release"], source)
 
 
+def test_an_archive_may_lie_in_the_home_of_who_runs_ansible(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = built(source)
+    monkeypatch.setenv("HOME", os.path.dirname(given["artifact"]))
+    given["artifact"] = f"~/{os.path.basename(given['artifact'])}"
+    assert release(tmp_path / "app", "staged", **given)["changed"]
+
+
 def test_another_controller_sends_no_more(source: Path, live: Path, tmp_path: Path) -> None:
     (source / "lib" / "2.php").write_bytes(os.urandom(PART))
     for note in (tmp_path / "cache").glob("last-*"):
