@@ -39,8 +39,8 @@ class Mysql:
         able |= {*(["keep_users"] if self.layout.user else []), *(["older_than"] if self.layout.time else [])}
         self.selection = Selection(params, frozenset(able))
         self.leave = params["leftovers"] == "leave"
-        exchanged = self.on_lock == "swap" and self.selection.all_but_ids
-        self.limit = COUNTED if self.leave and (self.selection.everything or exchanged) else 0
+        self.swaps = self.on_lock == "swap" and (self.selection.everything or self.selection.all_but_ids)
+        self.limit = COUNTED if self.leave and (self.selection.everything or self.swaps) else 0
         self.group = _mysql.quote_identifier(self.layout.id) if self.layout.rows == "variable" else ""
         ours = params["layout"] == "lamp"
         epochs = params["epoch_table"] or (f"{self.layout.table}_epoch" if ours else "")
@@ -123,6 +123,9 @@ class Mysql:
         Only where all sessions end, or all but some ids, which are taken along: for others it would end those that
         are to stay.
         """
+        for table in (self.table, self.variables) if self.swaps else ():
+            if table:
+                table.check_swap()  # else the epoch would have ended the sessions that are then not removed
         carried = self.layout.epoch if self.selection.all_but_ids else ""
         if self.epochs is None or not (self.selection.everything or carried):
             return {}
@@ -184,11 +187,10 @@ class Mysql:
 
         :param owner: its column with the ids of the sessions
         """
-        selection = self.selection
-        if self.on_lock == "swap" and (selection.everything or selection.all_but_ids):
-            table.swap(self._kept_ids(owner) if selection.keep_ids else "FALSE", self.wait)
+        if self.swaps:
+            table.swap(self._kept_ids(owner) if self.selection.keep_ids else "FALSE", self.wait)
             return True
-        return selection.everything and table.empty(self.wait, self.leave, deny_lock=self.on_lock == "wait")
+        return self.selection.everything and table.empty(self.wait, self.leave, deny_lock=self.on_lock == "wait")
 
     def _delete_orphans(self, variables: Table) -> None:
         """The variables of sessions that are gone."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import time
@@ -15,6 +16,8 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 
 REFERENCED, DENIED, NO_DROP = 1701, 1142, 1227
 CONFLICTS = (_mysql.DEADLOCK, _mysql.CONFLICT)
+# No member of a cluster any more, shutting down, killed, and what the library says of a connection that is closed.
+GONE = (1047, 1053, 1927, 2006, 2013, 0)
 CHUNK = 5000  # rows that one DELETE removes: short transactions, also for replicas and Galera
 GROUPS = 500  # of rows, that one DELETE removes
 TRIES = 5  # of a statement that met a deadlock, or another node's write
@@ -76,6 +79,12 @@ class Table:
                 f"The table {self.name} is held by others: {_mysql.lock_holders(self.connection)}.",
                 "End them, or wait until they are done, or choose another on_lock.",
                 server_error=number,
+            )
+        if number in GONE:
+            return LampError(
+                "session_purge_unreachable",
+                f"The database server was lost while it purged {self.name}: {text or 'the connection is closed'}.",
+                "See that it runs, or name another node of its cluster in login_host, and run the purge again.",
             )
         return LampError(
             "session_purge_failed",
@@ -202,7 +211,7 @@ class Table:
 
         :raises LampError: ``session_purge_cannot_swap``, ``session_purge_locked``
         """
-        self._refuse_swap()
+        self.check_swap()
         fresh, old = self._aside(), self._aside()
         self._run(f"DROP TABLE IF EXISTS {fresh}")  # who may not do that could not take back what comes now
         self._run(f"CREATE TABLE {fresh} LIKE {self.quoted}")
@@ -221,10 +230,12 @@ class Table:
                     if error.details.get("server_error") != _mysql.LOCK_WAIT or time.monotonic() > deadline:
                         raise
         except LampError:
-            self._run(f"DROP TABLE {fresh}")
+            with contextlib.suppress(LampError):  # what failed first is what is told; a sweep finds the table
+                self._run(f"DROP TABLE {fresh}")
             raise
         finally:
-            self._run(f"SET SESSION lock_wait_timeout = {wait}")
+            with contextlib.suppress(LampError):
+                self._run(f"SET SESSION lock_wait_timeout = {wait}")
 
     def _go_on_counting(self, fresh: str) -> None:
         """Numbers that were given to sessions are not given to others: something may still refer to them."""
@@ -233,7 +244,8 @@ class Table:
         if given:
             self._run(f"ALTER TABLE {fresh} AUTO_INCREMENT = {given[1]}")
 
-    def _refuse_swap(self) -> None:
+    def check_swap(self) -> None:
+        """:raises LampError: ``session_purge_cannot_swap``"""
         triggers = not self._shows_triggers() or self.query(
             f"SELECT 1 FROM information_schema.TRIGGERS WHERE {self._here('EVENT_OBJECT_SCHEMA', 'EVENT_OBJECT_TABLE')}"
         )

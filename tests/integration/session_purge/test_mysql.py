@@ -145,6 +145,16 @@ def test_a_conflict_takes_back_the_epoch_and_who_was_taken_along_and_both_are_tr
     assert (refused, own.epoch, own.sql("SELECT epoch FROM lamp_session")) == (["COMMIT"], 2, [(2,)])
 
 
+@pytest.mark.parametrize("table", ["lamp_session", "lamp_session_variable"])
+def test_a_table_that_cannot_be_exchanged_is_found_out_before_the_epoch_ends_anything(own: Tables, table: str) -> None:
+    own.sql(f"CREATE TRIGGER t BEFORE DELETE ON {table} FOR EACH ROW SET @gone = 1")
+    for check in (True, False):
+        with pytest.raises(LampError, match=f"The table {table} cannot be exchanged") as raised:
+            own.purge(on_lock="swap", check=check)
+        assert raised.value.code == "session_purge_cannot_swap"
+    assert (own.epoch, own.number("lamp_session")) == (1, 3)
+
+
 def test_tables_of_another_database_are_named_with_it(own: Tables) -> None:
     done = own.purge(login_db="mysql", table=f"{own.database}.lamp_session")
     assert (done["purged"], own.epoch, own.number("lamp_session_variable")) == (3, 2, 0)

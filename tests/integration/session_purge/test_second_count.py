@@ -16,6 +16,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.files
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.memcached import Memcached
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.mysql import Mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.redis import Redis
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql import Table
 
 from tests.support.purge import purge
 from tests.support.servers.mariadb import MariaDB
@@ -84,3 +85,43 @@ def test_memcached(monkeypatch: pytest.MonkeyPatch) -> None:
         client = server.client
         options = {"store": "memcached", "servers": [server.address]}
         assert_caught(monkeypatch, Memcached, lambda: client.set("memc.sess.key.a", "user|i:1;"), **options)
+
+
+@pytest.mark.parametrize(("kind", "make"), [(Redis, RedisServer), (Memcached, MemcachedServer)])
+def test_a_server_that_is_gone_meanwhile_is_named_and_the_purge_goes_on_when_it_is_back(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Store], make: type[RedisServer | MemcachedServer]
+) -> None:
+    options: dict[str, Any] = {"store": kind.__name__.lower(), "prefix": "s:"}
+    with make() as server:
+        server.client.set("s:a", "user|i:1;")
+        with monkeypatch.context() as patch:
+            late(patch, kind, server.kill, times=1)
+            with pytest.raises(LampError, match=server.address) as raised:
+                purge(**options, servers=[server.address])
+        assert raised.value.code == "session_purge_unreachable"
+        server.start()
+        server.client.set("s:b", "user|i:1;")
+        assert purge(**options, servers=[server.address])["purged"] == 1
+
+
+@pytest.mark.parametrize("on_lock", ["delete", "swap"])
+def test_a_database_server_that_is_gone_meanwhile_is_named_as_such(
+    mariadb: MariaDB, database: str, monkeypatch: pytest.MonkeyPatch, on_lock: str
+) -> None:
+    mariadb.query("CREATE TABLE s (id INT PRIMARY KEY)", database=database)
+    mariadb.query("INSERT INTO s VALUES (1)", database=database)
+    options = {"store": "mysql", "login_db": database, **mariadb.login, "layout": "custom", "table": "s"}
+    run = Table._run
+
+    def lost(self: Table, sql: str) -> tuple[int, list[tuple[Any, ...]]]:
+        if sql.startswith(("TRUNCATE", "RENAME")):
+            mariadb.query(f"KILL {self.connection.thread_id()}")
+        return run(self, sql)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Table, "_run", lost)
+        with pytest.raises(LampError, match="was lost while it purged s: ") as raised:
+            purge(**options, on_lock=on_lock)
+    assert raised.value.code == "session_purge_unreachable"
+    assert purge(**options, on_lock=on_lock)["purged"] == 1
+    assert mariadb.query("SHOW TABLES", database=database) == [("s",)]
