@@ -138,7 +138,10 @@ class BlockableSite:
         play = {
             "hosts": "localhost",
             "gather_facts": False,
-            "environment": self.server.environment if isinstance(self.server, Apache) else {},
+            "environment": {
+                "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
+                **(self.server.environment if isinstance(self.server, Apache) else {}),
+            },
             "tasks": tasks,
         }
         playbook.write_text(json.dumps([play]))

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 from typing import Any
 
 import pytest
 
 from tests.integration.maintenance.conftest import BlockableSite
+from tests.support.servers.base import free_port
+from tests.support.servers.nginx import Nginx
 
 
 def role(site: BlockableSite, tasks: str, **variables: Any) -> dict[str, Any]:
@@ -56,12 +60,73 @@ def test_the_role_blocks_and_opens_and_a_second_run_changes_nothing(site: Blocka
 
 
 @pytest.mark.parametrize("site", ["nginx"], indirect=True)
+def test_a_reload_that_an_earlier_run_did_not_get_to_is_made_up_for(site: BlockableSite) -> None:
+    server = site.server
+    assert isinstance(server, Nginx)
+    server.stop()
+    whole = server.site.read_text()
+    server.site.write_text(whole.replace(f"include {site.rules};", ""))
+    server.start()
+    assert server.process
+    server.site.write_text(whole)
+    assert site.status(proof_timeout=0)["error_code"] == "maintenance_not_in_force"
+    code, output = site.role(maintenance_reload_command=["kill", "-HUP", str(server.process.pid)])
+    assert (code, "changed=2 " in output) == (0, True), output
+    assert not site.status()["blocked"]
+
+
+def on_path(site: BlockableSite, command: str, *arguments: str) -> None:
+    """Let the role find this command, for the site's own configuration instead of the machine's."""
+    (site.folder / "bin").mkdir(exist_ok=True)
+    script = site.folder / "bin" / command
+    script.write_text(f'#!/bin/sh\nexec /usr/sbin/{command} {shlex.join(arguments)} "$@"\n')
+    script.chmod(0o755)
+
+
+@pytest.mark.parametrize("site", ["nginx"], indirect=True)
+def test_what_keeps_php_fpm_from_starting_is_taken_back_before_a_reload(site: BlockableSite) -> None:
+    on_path(site, "php-fpm8.2", "-y", f"{site.server.folder}/fpm.conf")
+    pools = site.server.folder / "pool.d"
+    before = {file: file.read_bytes() for file in pools.iterdir()}
+    code, output = site.role(
+        maintenance_name="other", maintenance_fpm_pool="other", maintenance_fpm_service="php8.2-fpm"
+    )
+    assert (code, "php-fpm would not start" in output, "pool other" in output) == (2, True, True), output
+    assert {file: file.read_bytes() for file in pools.iterdir()} == before
+
+
+@pytest.mark.parametrize("site", ["nginx"], indirect=True)
+def test_what_keeps_nginx_from_starting_is_taken_back_before_a_reload(site: BlockableSite) -> None:
+    place = site.server.folder
+    on_path(site, "nginx", "-e", f"{place}/error.log", "-c", f"{place}/nginx.conf")
+    other = place / "sites-available" / "other"
+    text = f"server {{\n    listen 127.0.0.1:{free_port()};\n    open_file_cache max=10;\n}}\n"
+    other.write_text(text)
+    try:
+        code, output = site.role(
+            maintenance_name="other",
+            maintenance_vhosts=[str(other)],
+            maintenance_status_port=free_port(),
+            maintenance_fpm_pool="",
+            maintenance_reload_command=[],
+        )
+        assert (code, '"open_file_cache" directive is duplicate' in output) == (2, True), output
+        assert "include" not in other.read_text()
+        assert not list(place.glob("**/*other*.conf"))
+        subprocess.run([site.folder / "bin" / "nginx", "-t", "-q"], check=True)
+    finally:
+        other.unlink()
+
+
+@pytest.mark.parametrize("site", ["nginx"], indirect=True)
 def test_no_variable_becomes_configuration(site: BlockableSite) -> None:
     evil: tuple[dict[str, Any], ...] = (
         {"maintenance_name": "shop; }"},
         {"maintenance_name": "shop\n"},
         {"maintenance_allow": ["10.0.0.0/8", "10.0.0.0/8 1; } server {"]},
         {"maintenance_allow": ["0.0.0.0/0' || -R '::/0"]},
+        {"maintenance_allow": ["192.0.2.300"]},
+        {"maintenance_allow": ["192.0.2.0/33"]},
         {"maintenance_trusted_proxies": ["10.0.0.1\nX"]},
         {"maintenance_health_paths": ['/health.php" 1; }']},
         {"maintenance_health_paths": ["/health.php } or { always_true"]},
