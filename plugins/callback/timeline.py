@@ -126,6 +126,11 @@ class CallbackModule(DefaultCallback):
         super().v2_playbook_on_start(playbook)
 
     @guarded
+    def v2_playbook_on_vars_prompt(self, *asked: t.Any, **named: t.Any) -> None:
+        self._show_phases(everything=True)  # which takes the line at the foot away: the question comes there
+        super().v2_playbook_on_vars_prompt(*asked, **named)
+
+    @guarded
     def v2_playbook_on_play_start(self, play: t.Any) -> None:
         self._show_phases(everything=True)
         if self._recorder:

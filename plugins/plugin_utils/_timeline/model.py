@@ -133,9 +133,12 @@ class Timeline:
     failures: list[Failure] = field(default_factory=list)
     end: float | None = None
 
-    def open_task(self, task: TaskRun) -> PhaseRun:
-        """Put a task that begins into its phase: the one at the end when it has that name, else a new one."""
-        if not self.phases or self.phases[-1].name != task.phase:
+    def open_task(self, task: TaskRun, closed: int = 0) -> PhaseRun:
+        """Put a task that begins into its phase: the one at the end when it has that name, else a new one.
+
+        The first ``closed`` phases take no more tasks.
+        """
+        if len(self.phases) <= closed or self.phases[-1].name != task.phase:
             self.phases.append(PhaseRun(task.phase, task.start))
         self.phases[-1].tasks.append(task)
         return self.phases[-1]

@@ -44,7 +44,7 @@ class Recorder:
         phase, what = split_name(name)
         task = TaskRun(phase, what, action, self.now, check_mode)
         self._tasks[uuid] = task
-        self.timeline.open_task(task)
+        self.timeline.open_task(task, self._shown)  # what was shown is shown once
         return task
 
     def task(self, uuid: str) -> TaskRun | None:

@@ -120,6 +120,17 @@ def test_the_health_path_and_who_knows_the_token_get_through(blocked: BlockableS
     assert blocked.get("/nice/url", "-b", f"lamp_bypass={TOKEN}").body == "Shop"
 
 
+@pytest.mark.parametrize("site", ["apache", "nginx"], indirect=True)
+def test_the_token_cannot_be_listed_and_ends_with_the_block(blocked: BlockableSite) -> None:
+    folder = blocked.folder / "state" / "shop" / "bypass"
+    listed = subprocess.run(["ls", folder], user="www-data", capture_output=True, text=True, check=False)
+    assert (listed.stdout, "Permission denied" in listed.stderr) == ("", True)
+    assert TOKEN in subprocess.run(["ls", folder], capture_output=True, text=True, check=True).stdout
+    blocked.maintenance("disabled")
+    blocked.maintenance("enabled")
+    assert blocked.get("/", "-H", f"X-Lamp-Bypass: {TOKEN}").status == 503
+
+
 def test_networks_get_through_and_a_proxy_speaks_only_when_it_is_trusted(blocked: BlockableSite) -> None:
     forwarded = "X-Forwarded-For: 198.51.100.7, "
     assert blocked.get("/", "--interface", "127.7.1.2").body == "Shop"

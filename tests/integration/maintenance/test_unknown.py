@@ -34,6 +34,8 @@ def test_rules_that_were_edited_are_an_error(site: BlockableSite) -> None:
             assert str(rules) in answer["msg"]
         rules.write_text("")
         assert site.status()["error_code"] in ("maintenance_edited", "maintenance_not_installed")
+        rules.unlink()
+        assert site.maintenance("enabled")["error_code"] == "maintenance_not_installed"
     finally:
         rules.write_text(text)
     assert site.get().body == "Shop"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -142,3 +143,32 @@ def test_a_terminal_has_a_live_line(command: list[str], monkeypatch: pytest.Monk
     assert process.wait() == 0
     assert b"site blocked" in output
     assert output.count(b"\r\x1b[K") > 1
+
+
+def test_the_live_line_leaves_a_question_alone(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    asked = [{"name": "name", "prompt": "Which release", "private": False}]
+    told = {"ansible.builtin.debug": {"msg": "It is {{ name }}."}}
+    first = {"name": "plan | Look", "ansible.builtin.debug": {}}
+    plays = [{"hosts": "web1", "gather_facts": False, "tasks": [first]}]
+    plays.append({"hosts": "web1", "gather_facts": False, "vars_prompt": asked, "tasks": [told]})
+    playbook = tmp_path / "asking.yml"
+    playbook.write_text(json.dumps(plays))
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([*command[:-1], str(playbook)], stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    output = b""
+    while b"Which release: " not in output:
+        output += os.read(ours, 65536)
+    covered = select.select([ours], [], [], 0.5)[0]  # it is drawn each eighth of a second
+    os.write(ours, b"b7\n")
+    try:
+        while chunk := os.read(ours, 65536):
+            output += chunk
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    os.close(ours)
+    assert (process.wait(), covered) == (0, [])
+    assert b"It is b7." in output

@@ -60,6 +60,16 @@ def test_a_host_that_is_still_blocked_is_told() -> None:
     assert [window["state"] for window in document["blocked"]["hosts"]] == ["open", "blocked"]
 
 
+def test_a_phase_of_the_next_play_or_batch_has_its_own_line() -> None:
+    run = Run()
+    shown = []
+    for host in ("web1", "web2"):
+        run.recorder.play_started()
+        run.task("smoke | Ask the site", "release", 1, **{host: {"changed": False}})
+        shown += [phase.places for phase in run.recorder.phases_to_show(everything=True)]
+    assert shown == [["web1"], ["web2"]]
+
+
 def test_what_a_deploy_looks_at_in_check_mode_is_not_what_it_did() -> None:
     planned = {"applied": [{"number": 1, "name": "1.sql", "statements": 1}], "changed": True}
     run = Run()
