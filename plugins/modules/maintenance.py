@@ -136,13 +136,15 @@ from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site imp
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
 
 
-def shown(state: State | None) -> str:
-    """A block in words for the diff; the token is left out."""
+def shown(state: State | None, before: State | None = None) -> str:
+    """A block in words for the diff; the token is left out, but that it is not the one of ``before``."""
     if state is None:
         return "open\n"
+    other = before is not None and before["token"] not in ("", state["token"])
+    bypass = "nobody" if not state["token"] else "with another token" if other else "with a token"
     return (
         f"blocked by {state['owner']}\nmessage: {state['message']}\nretry_after: {state['retry_after']}\n"
-        f"bypass: {'with a token' if state['token'] else 'nobody'}\n"
+        f"bypass: {bypass}\n"
     )
 
 
@@ -156,7 +158,7 @@ def enable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
         "owner": after["owner"],
         "previous_owner": before["owner"] if before else "",
         "blocked_since": after["since"],
-        "diff": {"before": shown(before), "after": shown(after)},
+        "diff": {"before": shown(before), "after": shown(after, before)},
     }
     blocker.backend.in_flight(0)  # whether it can be told must show before the site is blocked
     if module.check_mode:

@@ -52,6 +52,8 @@ def test_the_plan_is_what_the_run_does_and_a_second_run_does_nothing(site: Block
     again = site.maintenance("enabled", bypass_token=TOKEN)
     assert (again["changed"], again["marker_seen"]) == (False, True)
     marker = site.get().headers["x-lamp-maintenance"]
+    other = site.maintenance("enabled", check=True, bypass_token=TOKEN[::-1])
+    assert (other["changed"], "with another token" in other["diff"]["after"]) == (True, True)
 
     changed = site.maintenance("enabled", page_message="Longer", retry_after=5, owner="deploy")
     assert (changed["changed"], changed["previous_owner"]) == (True, "operator")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pymysql
 import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._transaction_drain import open_transactions
 
 from tests.support.modules import ModuleResult, run_module
 from tests.support.servers.base import wait_until
@@ -77,6 +78,14 @@ def test_the_time_zone_of_the_server_hides_no_transaction(mariadb: MariaDB, user
     finally:
         mariadb.query("SET GLOBAL time_zone = 'SYSTEM'")
     assert (late["drained"], [one["seconds"] < 60 for one in late["transactions"]]) == (False, [True]), late
+
+
+def test_an_hour_that_comes_twice_hides_no_transaction(mariadb: MariaDB, user: str) -> None:
+    clock_went_back = "SET timestamp = UNIX_TIMESTAMP() - 3600"
+    with transaction(mariadb, user), closing(mariadb.connect()) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute(clock_went_back)
+        assert len(open_transactions(connection, user, 5)) == 1
 
 
 def test_a_user_without_the_right_is_told_which(mariadb: MariaDB, user: str) -> None:
