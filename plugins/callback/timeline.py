@@ -171,7 +171,7 @@ class CallbackModule(DefaultCallback):
             super().v2_runner_on_ok(result)
             return
         self._handle_warnings_and_exception(result)
-        if result.task.action in C._ACTION_DEBUG:
+        if result.task.action in C._ACTION_DEBUG and not result.task.loop:  # of a loop each item was shown
             self._show_message(result)
 
     @guarded
@@ -288,7 +288,7 @@ class CallbackModule(DefaultCallback):
 
     def _show_message(self, result: t.Any) -> None:
         self._clean_results(result.result, result.task.action)
-        message = result.result.get("msg")
+        message = result.result.get("msg", result.result.get("censored"))
         if isinstance(message, list):
             message = "\n".join(str(part) for part in message)
         if not isinstance(message, str):

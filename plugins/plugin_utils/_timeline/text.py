@@ -18,6 +18,7 @@ MARKS = {"failed": "✗", "unreachable": "✗", "skipped": "-", "ignored": "!"}
 # Keys of a result that say nothing about why a task failed, or that are said elsewhere.
 _NOISE = frozenset(
     (
+        "ansible_loop_var",
         "attempts",
         "changed",
         "deprecations",
@@ -144,9 +145,10 @@ def failure_lines(
     message = result.get("msg") or result.get("censored") or "The task failed without a message."
     message = message if isinstance(message, str) else json.dumps(message, default=str, ensure_ascii=False)
     lines += [(f"    {line}".rstrip(), state) for line in plain(message).strip("\n").split("\n")]
+    said = result.get("ansible_loop_var")  # the item itself, in place of which stands its label
     for key in sorted(result):
         if (
-            key not in _NOISE
+            key not in (*_NOISE, said)
             and not key.startswith("_")
             and key != "censored"
             and result[key] not in (None, "", [], {})

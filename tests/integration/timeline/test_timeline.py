@@ -102,6 +102,24 @@ def test_of_a_loop_the_item_that_failed_is_told_and_the_loop_is_not(command: lis
     assert [failure["message"] for failure in document["failures"]] == ["web2 does not answer."]
 
 
+def test_of_a_loop_each_item_says_as_much_as_its_label_and_no_log_allow(command: list[str], tmp_path: Path) -> None:
+    playbook = tmp_path / "loop.yml"
+    loop = {"loop": [{"user": "ada", "key": "hunter2"}], "loop_control": {"label": "{{ item.user }}"}}
+    tasks = [
+        {"name": "plan | Greet", "ansible.builtin.debug": {"msg": "Hello {{ item.user }}"}, **loop},
+        {"name": "plan | Whisper", "ansible.builtin.debug": {"msg": "{{ item.key }}"}, **loop, "no_log": True},
+        {"name": "switch | Fail", "ansible.builtin.fail": {"msg": "No."}, **loop},
+    ]
+    playbook.write_text(json.dumps([{"hosts": "web1", "gather_facts": False, "tasks": tasks}]))
+    code, output = run([*command[:-1], str(playbook)])
+    shown = [line.strip() for line in output.splitlines() if line.startswith("    ")]
+    assert (code, shown[0], shown[2]) == (2, "web1: Hello ada", "No.")
+    assert shown[3].startswith("task: ")
+    assert shown[1].startswith("web1: the output has been hidden")
+    assert "web1 failed: Fail (item: ada)" in output
+    assert "hunter2" not in output
+
+
 def test_the_report_of_a_deploy_stays_when_other_playbooks_run(command: list[str], tmp_path: Path) -> None:
     assert run(command)[0] == 0
     reports = {path: path.read_bytes() for path in (tmp_path / "reports").iterdir()}
