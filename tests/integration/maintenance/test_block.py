@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._haproxy.runtime import Runtime
@@ -95,6 +96,14 @@ def test_every_request_is_blocked(blocked: BlockableSite) -> None:
                 wrong.append((path, options, answer.status, told, extra, len(answer.body)))
     assert not wrong
     assert len(markers) == 1
+
+
+def test_an_upload_is_blocked_however_large_it_is(blocked: BlockableSite, tmp_path: Path) -> None:
+    upload = tmp_path / "upload"
+    upload.write_bytes(bytes(4 << 20))
+    for more in ((), ("-H", "Expect:"), ("-H", "Expect:", "-H", "Transfer-Encoding: chunked")):
+        answer = blocked.get("/", "--data-binary", f"@{upload}", *more)
+        assert (answer.status, answer.headers.get("retry-after"), "Back" in answer.body) == (503, "77", True)
 
 
 def test_people_and_programs_get_their_own_answer(blocked: BlockableSite) -> None:
