@@ -135,6 +135,19 @@ def test_a_user_of_an_acl_without_scripts_purges_all_the_same(server: RedisServe
         assert "shop-secret" not in result.output
 
 
+@pytest.mark.parametrize("rights", [["~*", "-unlink"], ["~cache:*", "+unlink"]], ids=["command", "keys"])
+@pytest.mark.parametrize("scripts", ["+eval", "-eval"])
+def test_what_the_user_may_not_remove_is_denied_in_a_script_as_well(
+    server: RedisServer, rights: list[str], scripts: str
+) -> None:
+    allowed = ["+scan", "+type", "+time", *(["+@scripting"] if scripts == "+eval" else []), *rights]
+    server.client.execute_command("ACL", "SETUSER", "looker", "reset", "on", ">look-secret", *allowed)
+    fill(server.client, f"{PHP}a")
+    with pytest.raises(LampError) as raised:
+        run(server, login_user="looker", login_password="look-secret")
+    assert (raised.value.code, left(server.client)) == ("session_purge_denied", {f"{PHP}a"}), raised.value
+
+
 @pytest.mark.parametrize("clock", ["+time", "-time"])
 def test_a_walk_in_the_server_is_made_of_short_steps(server: RedisServer, clock: str) -> None:
     rights = ["~*", "+scan", "+unlink", "+type", "+@scripting", clock]
