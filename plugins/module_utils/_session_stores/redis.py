@@ -28,6 +28,7 @@ HELD = 3  # milliseconds that one step of a walk in the server holds up its othe
 LOCK = "_LOCK"  # phpredis: the lock of a session is its key with this behind it
 PREFIXES = {"cluster": "PHPREDIS_CLUSTER_SESSION:"}
 PREFIX = "PHPREDIS_SESSION:"
+CHECKS_NAME = "ssl_check_hostname"  # of redis-py
 
 # One step in the server, so that keys need not travel: pages of SCAN until the time is up (20 for a user who may not
 # ask for it), of which the sessions (and their locks) are unlinked. Pages are small, for what SCAN has just touched is
@@ -255,7 +256,7 @@ def _options(params: dict[str, t.Any]) -> dict[str, t.Any]:
         options.update(
             ssl=True,
             ssl_cert_reqs="required",
-            ssl_check_hostname=params["check_hostname"] is not False,
+            **{CHECKS_NAME: params["check_hostname"] is not False},
             ssl_ca_certs=params["ca_cert"],
             ssl_certfile=params["client_cert"],
             ssl_keyfile=params["client_key"],
@@ -312,6 +313,8 @@ def _single(params: dict[str, t.Any], servers: list[addresses.Address], keys: Ke
 def _cluster(params: dict[str, t.Any], servers: list[addresses.Address], keys: Keys) -> list[Redis]:
     """Its primaries; a part of the keys that no primary serves is an error."""
     _database(params)
+    if CHECKS_NAME not in redis.cluster.REDIS_ALLOWED_KEYS:  # redis-py 4 would leave it away, and check no node's name
+        redis.cluster.REDIS_ALLOWED_KEYS += (CHECKS_NAME,)  # type: ignore[assignment]
     nodes = [redis.cluster.ClusterNode(address.host, address.port) for address in servers]
     cluster = redis.cluster.RedisCluster(startup_nodes=nodes, require_full_coverage=True, **_options(params))
     return [

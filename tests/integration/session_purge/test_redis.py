@@ -8,11 +8,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import redis.cluster
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
+from tests.support import certificates
 from tests.support.modules import COLLECTIONS, run_module
 from tests.support.purge import purge
 from tests.support.servers.base import wait_until
@@ -222,6 +225,23 @@ def test_a_cluster_is_found_by_one_node_and_purged_on_all() -> None:
         with pytest.raises(LampError) as raised:
             purge("redis", **options)
         assert raised.value.code == "session_purge_unreachable"
+
+
+@pytest.mark.parametrize("library", ["this", "of old"])
+def test_a_cluster_proves_who_it_is_on_each_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str) -> None:
+    if library == "of old":  # Debian's redis-py 4.3 does not hand it on by itself
+        names = tuple(name for name in redis.cluster.REDIS_ALLOWED_KEYS if name != "ssl_check_hostname")
+        monkeypatch.setattr(redis.cluster, "REDIS_ALLOWED_KEYS", names)
+    files = certificates.make(tmp_path, "DNS:other.example.com")
+    with RedisCluster(files) as cluster:
+        fill(cluster.client, *(f"PHPREDIS_CLUSTER_SESSION:{number}" for number in range(9)))
+        options: dict[str, Any] = {
+            "topology": "cluster", "servers": [f"127.0.0.1:{cluster.nodes[0].tls_port}"], "ca_cert": str(files["ca"]),
+        }  # fmt: skip
+        with pytest.raises(LampError) as raised:
+            purge("redis", **options)
+        assert raised.value.code == "session_purge_unreachable"
+        assert purge("redis", **options, check_hostname=False)["purged"] == 9
 
 
 def test_the_primary_is_the_one_that_the_sentinels_name(server: RedisServer) -> None:

@@ -66,22 +66,29 @@ class TlsRedisServer(RedisServer):
 
 
 class RedisNode(RedisServer):
-    """A node of a cluster."""
+    """A node of a cluster, which takes TLS on a port of its own if it is given certificates."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: dict[str, Path] | None = None) -> None:
         super().__init__()
-        self.bus = free_port()
+        self.bus, self.tls_port = free_port(), free_port()
+        self.files = files
 
     def command(self) -> list[str]:
         cluster = ["--cluster-enabled", "yes", "--cluster-port", str(self.bus), "--cluster-node-timeout", "2000"]
-        return [*super().command(), *cluster]
+        names = {"ca": "ca-cert", "cert": "cert", "key": "key"}
+        tls = (
+            ["--tls-port", str(self.tls_port), "--tls-cluster", "yes", "--tls-auth-clients", "no"] if self.files else []
+        )
+        for name, path in (self.files or {}).items():
+            tls += [f"--tls-{names[name]}-file", str(path)]
+        return [*super().command(), *cluster, *tls]
 
 
 class RedisCluster:
     """``with RedisCluster() as cluster: cluster.client.set(...)``: three primaries that share the slots."""
 
-    def __init__(self) -> None:
-        self.nodes = [RedisNode() for _ in range(3)]
+    def __init__(self, files: dict[str, Path] | None = None) -> None:
+        self.nodes = [RedisNode(files) for _ in range(3)]
         self.client: Any = None
 
     def __enter__(self) -> Self:
