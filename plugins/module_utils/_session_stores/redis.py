@@ -214,9 +214,15 @@ class Redis(Simple):
 def _failure(error: Exception, place: str) -> LampError:
     """The LampError for what redis-py raised."""
     refused = isinstance(error, (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError))
-    # redis-py 4 has no class for the first, the finder of a cluster's nodes has one class for all, and the server has
-    # no word of its own for what a script may not do (the third and the fourth, from Redis 7.2 on).
-    words = ("WRONGPASS", "invalid username-password pair", "user executing the script can't", "ACL failure in script")
+    # redis-py 4 has no class for the first, the finder of a cluster's nodes has one class for all (the second and the
+    # last), and the server no word of its own for what a script may not do (the third and the fourth, from 7.2 on).
+    words = (
+        "WRONGPASS",
+        "invalid username-password pair",
+        "user executing the script can't",
+        "ACL failure in script",
+        "has no permissions to run",
+    )
     if refused or any(word in str(error) for word in words):
         return LampError(
             "session_purge_denied",

@@ -206,15 +206,17 @@ def test_a_cluster_is_found_by_one_node_and_purged_on_all() -> None:
         assert {name.decode() for name in client.keys("*", target_nodes="primaries")} == {f"{PHP}a", "cache"}
         fill(client, sessions[1])
         assert purge("redis", **options, id_pattern="[0-9]+")["purged"] == 1
-        rights = ["+scan", "+unlink", "+type", "+@scripting", "+time", "+cluster|slots", "+command"]
+        rights = ["+scan", "+unlink", "+type", "+@scripting", "+time", "+cluster|slots", "+command", "+info"]
         for node in cluster.nodes:
             node.client.execute_command("ACL", "SETUSER", "shop", "on", ">shop-secret", "~PHPREDIS_CLUSTER*", *rights)
+            node.client.execute_command("ACL", "SETUSER", "idle", "on", ">idle-secret", "+cluster|slots")
         fill(client, sessions[2], f"{sessions[2]}_LOCK")
         assert purge("redis", **options, login_user="shop", login_password="shop-secret")["purged"] == 1
         assert {name.decode() for name in client.keys("*", target_nodes="primaries")} == {f"{PHP}a", "cache"}
-        with pytest.raises(LampError) as raised:
-            purge("redis", **options, login_user="shop", login_password="wrong")
-        assert raised.value.code == "session_purge_denied"
+        for user, word in (("shop", "wrong"), ("idle", "idle-secret")):
+            with pytest.raises(LampError) as raised:
+                purge("redis", **options, login_user=user, login_password=word)
+            assert raised.value.code == "session_purge_denied"
         assert_asks_to_wait_while_slots_move(cluster, options, sessions[3])
         cluster.nodes[2].kill()
         with pytest.raises(LampError) as raised:
