@@ -89,10 +89,19 @@ def phase_line(phase: PhaseRun, now: float, columns: int, check_mode: bool = Fal
     what = one_line(phase.what) + (f" (+{len(phase.ran) - 1})" if len(phase.ran) > 1 else "")
     note = {"changed": "would change" if check_mode else "changed", "ok": "", "skipped": "skipped"}.get(state, state)
     text = (
-        f"{MARKS.get(state, '✓')} {phase.name:<{PHASE_WIDTH}} {what:<{width_of_what(columns)}} "
-        f"{hosts_of(phase.places):<{HOSTS_WIDTH}} {duration(phase.seconds(now)):>{TIME_WIDTH}}  {note}"
+        f"{MARKS.get(state, '✓')} {phase.name:<{PHASE_WIDTH}} {_padded(what, width_of_what(columns))} "
+        f"{_padded(hosts_of(phase.places), HOSTS_WIDTH)} {duration(phase.seconds(now)):>{TIME_WIDTH}}  {note}"
     )
     return text.rstrip(), state
+
+
+def _cells(character: str) -> int:
+    """How many columns of a terminal it takes."""
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 0 if unicodedata.combining(character) else 1
+
+
+def _padded(text: str, columns: int) -> str:
+    return text + " " * (columns - sum(map(_cells, text)))
 
 
 def skipped_line(names: t.Sequence[str]) -> Line:
@@ -113,7 +122,7 @@ def fit(text: str, columns: int) -> str:
     used = 0
     kept: list[str] = []
     for character in text:
-        used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        used += _cells(character)
         if used > columns:
             return "".join(kept[:-1]) + "…"
         kept.append(character)

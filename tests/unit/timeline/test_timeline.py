@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import Delta
-from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline import report
+from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline import report, text
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.outcome import stated, tone
 from ansible_collections.lamp.cluster.plugins.plugin_utils._timeline.recorder import Recorder
 
@@ -68,6 +68,15 @@ def test_a_phase_of_the_next_play_or_batch_has_its_own_line() -> None:
         run.task("smoke | Ask the site", "release", 1, check=False, **batch)
         shown += [phase.places for phase in run.recorder.phases_to_show(everything=True)]
     assert shown == [["web1"], ["web2"]]
+
+
+def test_columns_stand_beneath_each_other_whatever_the_script() -> None:
+    run = Run()
+    for name in ("stage | Build", "switch | 日本語"):
+        run.task(name, "release", 1, web1={"changed": True})
+    latin, wide = (text.phase_line(phase, 0.0, 80)[0] for phase in run.recorder.phases_to_show(everything=True))
+    assert wide.index("web1") + 3 == latin.index("web1")  # each of the three is two columns wide
+    assert text.fit(wide, 80) == wide
 
 
 def test_what_a_deploy_looks_at_in_check_mode_is_not_what_it_did() -> None:
