@@ -44,6 +44,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def new_settings(folder: Path) -> list[str]:
+    """Options for settings that the releases of before were not deployed with."""
+    (folder / "settings.j2").write_text("new=1\n")
+    template = {"src": str(folder / "settings.j2"), "dest": "settings.ini"}
+    (folder / "more.yml").write_text(json.dumps({"all": {"vars": {"release_templates": [template]}}}))
+    return ["-i", str(folder / "more.yml")]
+
+
+def without_new_settings(cluster: Cluster) -> bool:
+    """Whether the live release has no such settings on any host."""
+    look = "ls -A /var/www/shop/current/"
+    return not any("settings.ini" in cluster.ssh(address(host), look).split() for host in WEB)
+
+
+@pytest.fixture(scope="module")
 def shop(cluster: Cluster, folder: Path) -> Cluster:
     """The site with a release called r2."""
     first_release(cluster, folder, "r2")
@@ -127,7 +142,7 @@ def test_a_rollback_undoes_deltas_or_says_why_not_before_the_block(shop: Cluster
     failed(shop.deploy(made), f"Release {left} is marked")
 
 
-def test_a_rollback_works_when_current_leads_nowhere(shop: Cluster, folder: Path) -> None:
+def test_a_rollback_works_when_current_leads_nowhere(shop: Cluster, folder: Path, new_settings: list[str]) -> None:
     ok(shop.deploy(release(folder / "r8", "r8", after=folder / "r5")))
     everywhere("r8")
     gone = live(shop)
@@ -136,8 +151,9 @@ def test_a_rollback_works_when_current_leads_nowhere(shop: Cluster, folder: Path
     standing = Standing(shop)
     assert "current leads nowhere" in standing.output
     assert standing.verdict == "the live release is gone"
-    ok(shop.playbook("lamp.cluster.rollback"))
+    ok(shop.playbook("lamp.cluster.rollback", *new_settings))
     everywhere("r5")
+    assert without_new_settings(shop)  # each release keeps its own
 
 
 def test_status_tells_an_operators_block_from_a_deploys(shop: Cluster) -> None:
@@ -150,13 +166,16 @@ def test_status_tells_an_operators_block_from_a_deploys(shop: Cluster) -> None:
     everywhere("r5")
 
 
-def test_what_fails_while_hosts_take_turns_is_put_back(shop: Cluster, folder: Path) -> None:
+def test_what_fails_while_hosts_take_turns_is_put_back(shop: Cluster, folder: Path, new_settings: list[str]) -> None:
     broken = release(folder / "r9", "r9", after=folder / "r5")
     output = failed(
-        shop.deploy(broken, *BAD_SMOKE), "Mode: rolling", "the site runs the release it ran before and is open"
+        shop.deploy(broken, *BAD_SMOKE, *new_settings),
+        "Mode: rolling",
+        "the site runs the release it ran before and is open",
     )
     assert len(set(re.findall(r"web\d: (\w+), open", output))) == 1
     everywhere("r5")
+    assert without_new_settings(shop)
     add_delta(broken, column())
     failed(shop.deploy(broken, "-e", "deploy_mode=rolling"), "deltas are pending", "deploy_mode is rolling")
 
