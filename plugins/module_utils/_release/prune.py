@@ -8,34 +8,18 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from pathlib import Path
 
-from ansible_collections.lamp.cluster.plugins.module_utils import _deploy_record
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._release import journals
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import TEMPORARY, Layout
 from ansible_collections.lamp.cluster.plugins.module_utils._release.stage import remove_tree
 from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, read_record
-
-JOURNALS = _deploy_record.FOLDER
 
 
 def kept_anyway(layout: Layout, state: State) -> set[str]:
     """The live release, the one before it, and what an unfinished deploy would go back to."""
     current = layout.current_release()
-    return {name for name in (current, state.previous(current)) if name} | _gone_back_to()
-
-
-def _gone_back_to() -> set[str]:
-    """What was live before the deploys that have not come to an end, however many attempts were live since.
-
-    Of all applications of this host: the others' releases have other ids, which are of contents.
-    """
-    found: set[str] = set()
-    for path in Path(JOURNALS).glob("*.jsonl"):
-        last = (_deploy_record.Journal(JOURNALS, path.stem).entries() or [{}])[-1]
-        if not last.get("finished", True):
-            found.update(last.get("from", {}).values())
-    return found
+    return {name for name in (current, state.previous(current)) if name} | journals.gone_back_to()
 
 
 def superfluous(layout: Layout, state: State, keep: int, wanted: str = "") -> list[str]:

@@ -14,6 +14,7 @@ import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._release import journals
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
 
 SCHEMA = 1
@@ -49,8 +50,9 @@ class State:
 
     def previous(self, current: str | None) -> str | None:
         """The last good release that was live before ``current`` and is still there."""
+        bad = {*self.rejected, *journals.failed()}
         for name in reversed(self.lived(current)):
-            if name != current and name not in self.rejected and self.layout.is_staged(name):
+            if name != current and name not in bad and self.layout.is_staged(name):
                 return name
         return None
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import Journal
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._release import package, prune, stage
+from ansible_collections.lamp.cluster.plugins.module_utils._release import journals, package, prune, stage
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
 from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
@@ -119,13 +119,34 @@ def test_what_an_unfinished_deploy_would_go_back_to_stays(
     names = staged_and_live(source, tmp_path / "app", 4)
     layout = Layout(str(tmp_path / "app"))
     state = State(layout)
-    monkeypatch.setattr(prune, "JOURNALS", str(tmp_path), raising=False)
+    monkeypatch.setattr(journals, "FOLDER", str(tmp_path))
     for finished, superfluous in ((False, names[1:2]), (True, names[:2])):
         entry = {"id": "1", "release": names[3], "from": {"web1": names[0]}, "finished": finished}
         Journal(str(tmp_path), "shop").write([{"id": "0", "from": {"web1": names[1]}, "finished": False}, entry])
         assert prune.superfluous(layout, state, 1) == sorted(superfluous)
         with contextlib.nullcontext() if finished else pytest.raises(LampError, match="the one to go back to"):
             prune.check_removable(layout, state, names[0])
+
+
+def test_a_release_whose_deploy_failed_is_none_to_go_back_to(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it was live: until its tests failed, or until the one that mended it."""
+    names = staged_and_live(source, tmp_path / "app", 3)
+    state = State(Layout(str(tmp_path / "app")))
+    monkeypatch.setattr(journals, "FOLDER", str(tmp_path))
+
+    def previous(*results: tuple[str, str, str]) -> str | None:
+        entries = [{"id": str(number), "kind": kind, "release": names[1], "result": result, "from": {"web1": live}}
+                   for number, (kind, result, live) in enumerate(results)]  # fmt: skip
+        Journal(str(tmp_path), "shop").write(entries)
+        return state.previous(names[2])
+
+    failed, good = ("deploy", "failed, put back", names[0]), ("deploy", "deployed", names[0])
+    assert previous(good) == names[1]
+    assert previous(failed) == previous(good, failed) == names[0]
+    assert previous(failed, good) == previous(failed, ("rollback", "rolled back", "")) == names[1]
+    assert previous(good, ("deploy", "failed, put back", names[1])) == names[1]  # live before it, and after
 
 
 def test_a_release_is_removed_by_name_but_not_one_that_is_needed(source: Path, tmp_path: Path) -> None:
