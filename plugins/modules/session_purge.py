@@ -76,8 +76,8 @@ options:
   owner:
     description:
       - For O(store=files), name or number of the user whose files are the application's, where several applications
-        share the folder and run as users of their own. Without it, and without O(dedicated), a folder with files of
-        several users (besides root) is not purged.
+        share the folder and run as users of their own. Without it, and without O(dedicated), a folder that others
+        than its owner can write to is not purged when it holds sessions of several users (besides root).
     type: str
   layout:
     description:

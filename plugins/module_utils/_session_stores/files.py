@@ -59,7 +59,9 @@ class Files:
         """
         if self.shared:
             with self._open() as folder:
-                self._check_owners(folder)
+                # Where the owner alone can write, nobody else has put a session: to ask costs a call a file.
+                if self.place.depth or os.fstat(folder).st_mode & 0o022:
+                    self._check_owners(folder)
         return {}
 
     def _check_owners(self, folder: int) -> None:
