@@ -116,6 +116,11 @@ def test_what_keeps_nginx_from_starting_is_taken_back_before_a_reload(site: Bloc
         subprocess.run([site.folder / "bin" / "nginx", "-t", "-q"], check=True)
     finally:
         other.unlink()
+    text = site.rules.read_text()
+    site.rules.write_text(f"{text} nonsense")  # by hand: the role writes it anew
+    assert subprocess.run([site.folder / "bin" / "nginx", "-t", "-q"], check=False).returncode == 1
+    site.role(maintenance_reload_command=[], maintenance_service="none")  # there is no service to reload here
+    assert site.rules.read_text() == text
 
 
 @pytest.mark.parametrize("site", ["nginx"], indirect=True)
