@@ -91,15 +91,6 @@ def guarded(method: T) -> T:
     return t.cast(T, guard)
 
 
-def failed_item(result: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any] | None:
-    """The first item of a loop that failed: it says why, the loop itself only that one did."""
-    items = result.get("results")
-    failed = (
-        [item for item in items if isinstance(item, dict) and item.get("failed")] if isinstance(items, list) else []
-    )
-    return failed[0] if failed else None
-
-
 class CallbackModule(DefaultCallback):
     """The plugin: what Ansible calls while a playbook runs."""
 
@@ -112,6 +103,7 @@ class CallbackModule(DefaultCallback):
         self._recorder: Recorder | None = None
         self._console = Console(self._display)
         self._diffed: set[tuple[str, str]] = set()
+        self._failed_items: dict[tuple[str, str], dict[str, t.Any]] = {}  # the first one of each loop, which says why
         self._pid = os.getpid()
 
     # What Ansible calls
@@ -167,7 +159,7 @@ class CallbackModule(DefaultCallback):
     @guarded
     def v2_runner_on_ok(self, result: t.Any) -> None:
         self._note(result, "changed" if result.result.get("changed") else "ok")
-        if not self._terse(result) or (result.task._uuid, result.host.get_name()) in self._diffed:
+        if not self._terse(result) or self._key(result) in self._diffed:
             super().v2_runner_on_ok(result)
             return
         self._handle_warnings_and_exception(result)
@@ -184,11 +176,12 @@ class CallbackModule(DefaultCallback):
 
     @guarded
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
-        self._note(result, "ignored" if ignore_errors else "failed")
+        item = self._failed_items.pop(self._key(result), None)
+        self._note(result, "ignored" if ignore_errors else "failed", item)
         if not self._terse(result):
             super().v2_runner_on_failed(result, ignore_errors=ignore_errors)
             return
-        if not result.task.loop or failed_item(result.result) is None:  # of a loop each item that failed was shown
+        if item is None:  # of a loop each item that failed was shown
             self._show_failure(result, "failed")
         if ignore_errors:
             self._display.display("    ...ignoring", color=C.COLOR_SKIP)
@@ -206,7 +199,7 @@ class CallbackModule(DefaultCallback):
 
     @guarded
     def v2_runner_item_on_ok(self, result: t.Any) -> None:
-        if not self._terse(result) or (result.task._uuid, result.host.get_name()) in self._diffed:
+        if not self._terse(result) or self._key(result) in self._diffed:
             super().v2_runner_item_on_ok(result)
             return
         self._handle_warnings_and_exception(result)
@@ -222,6 +215,7 @@ class CallbackModule(DefaultCallback):
 
     @guarded
     def v2_runner_item_on_failed(self, result: t.Any) -> None:
+        self._failed_items.setdefault(self._key(result), result.result)
         if self._terse(result):
             self._show_failure(result, "failed", self._get_item_label(result.result))
         else:
@@ -230,7 +224,7 @@ class CallbackModule(DefaultCallback):
     @guarded
     def v2_on_file_diff(self, result: t.Any) -> None:
         if "diff" in result.result or "results" in result.result:
-            self._diffed.add((result.task._uuid, result.host.get_name()))
+            self._diffed.add(self._key(result))
         super().v2_on_file_diff(result)
 
     @guarded
@@ -254,7 +248,12 @@ class CallbackModule(DefaultCallback):
 
     # What goes into the record
 
-    def _note(self, result: t.Any, state: str) -> None:
+    @staticmethod
+    def _key(result: t.Any) -> tuple[str, str]:
+        return result.task._uuid, result.host.get_name()
+
+    def _note(self, result: t.Any, state: str, item: dict[str, t.Any] | None = None) -> None:
+        """Of a loop that failed, ``item`` is what is told."""
         if self._recorder is None:
             return
         host, task = result.host.get_name(), result.task
@@ -264,7 +263,7 @@ class CallbackModule(DefaultCallback):
             host,
             host if "{{" in str(task.delegate_to or "{{") else str(task.delegate_to),  # by a loop: to several
             state,
-            result=failed_item(result.result) or result.result,
+            result=item or result.result,
             wanted_state=wanted if wanted in ("enabled", "disabled") else "",
         )
         self._show_live(task)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.parameters import PASS_VARS
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.lamp.cluster.plugins.module_utils import _module
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.options import ARGUMENTS
@@ -32,6 +33,8 @@ def test_deltas_are_counted_and_not_written_out(
     logged: list[str] = []
     monkeypatch.setattr(AnsibleModule, "log", lambda _self, message, **_more: logged.append(message))
     arguments = {"deltas": DELTAS, "login_db": "shop", "login_password": "hidden-word", **options}
+    if "inject_invocation" in PASS_VARS:  # since ansible-core 2.21 only on demand
+        arguments["_ansible_inject_invocation"] = True
     with patch_module_args(arguments), pytest.raises(SystemExit):
         _module.run(ARGUMENTS.create_module(), work)
     said = capsys.readouterr().out
