@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql import Table
 
+from tests.integration.session_purge.database import Database
 from tests.support.modules import ROOT, run_module
 from tests.support.purge import purge
 from tests.support.servers.mariadb import MariaDB
@@ -20,15 +21,8 @@ from tests.support.servers.mariadb import MariaDB
 COUNTS = ("changed", "before", "purged", "after", "diff", "epoch")
 
 
-class Tables:
+class Tables(Database):
     """A database, and purges in it."""
-
-    def __init__(self, server: MariaDB, database: str) -> None:
-        self.server = server
-        self.database = database
-
-    def sql(self, sql: str) -> list[tuple[Any, ...]]:
-        return self.server.query(sql, database=self.database)
 
     def number(self, table: str) -> int:
         return int(self.sql(f"SELECT COUNT(*) FROM {table}")[0][0])

@@ -11,21 +11,15 @@ from typing import Any
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
+from tests.integration.session_purge.database import Database
 from tests.support.purge import purge
 from tests.support.servers.mariadb import MariaDB
 
 NOW = "UNIX_TIMESTAMP()"
 
 
-class Tables:
+class Tables(Database):
     """A database, and purges of its table ``s``."""
-
-    def __init__(self, server: MariaDB, database: str) -> None:
-        self.server = server
-        self.database = database
-
-    def sql(self, sql: str) -> list[tuple[Any, ...]]:
-        return self.server.query(sql, database=self.database)
 
     def purge(self, layout: str, **options: Any) -> dict[str, Any]:
         named = {"login_db": self.database, "table": "s", "layout": layout}

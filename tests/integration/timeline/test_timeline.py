@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -43,6 +44,16 @@ def run(command: list[str], *more: str) -> tuple[int, str]:
     """The exit code, and all that was printed."""
     done = subprocess.run([*command, *more], capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
+
+
+def rest(terminal: int) -> bytes:
+    """What is still written to it; then it is closed."""
+    output = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other side is closed
+        while chunk := os.read(terminal, 65536):
+            output += chunk
+    os.close(terminal)
+    return output
 
 
 def test_a_deploy_is_one_line_per_phase_and_a_summary(command: list[str], tmp_path: Path) -> None:
@@ -151,13 +162,7 @@ def test_a_terminal_has_a_live_line(command: list[str], monkeypatch: pytest.Monk
     ours, theirs = pty.openpty()
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
-    output = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            output += chunk
-    except OSError:  # how Linux says that the other side is closed
-        pass
-    os.close(ours)
+    output = rest(ours)
     assert process.wait() == 0
     assert b"site blocked" in output
     assert output.count(b"\r\x1b[K") > 1
@@ -182,11 +187,6 @@ def test_the_live_line_leaves_a_question_alone(
         output += os.read(ours, 65536)
     covered = select.select([ours], [], [], 0.5)[0]  # it is drawn each eighth of a second
     os.write(ours, b"b7\n")
-    try:
-        while chunk := os.read(ours, 65536):
-            output += chunk
-    except OSError:  # how Linux says that the other side is closed
-        pass
-    os.close(ours)
+    output += rest(ours)
     assert (process.wait(), covered) == (0, [])
     assert b"It is b7." in output
