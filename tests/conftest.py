@@ -64,10 +64,17 @@ def mysql_group() -> Iterator[Group]:
 
 
 @pytest.fixture(scope="session")
-def couchdb() -> Iterator[CouchDb]:
-    """A server of CouchDB's protocol."""
+def couchdb_server() -> Iterator[CouchDb]:
+    """One server of CouchDB's protocol for the run."""
     with CouchDb() as server:
         yield server
+
+
+@pytest.fixture()
+def couchdb(couchdb_server: CouchDb) -> CouchDb:
+    """That server, started anew if it ended in an earlier test, which then is the only one that fails by it."""
+    couchdb_server.revive()
+    return couchdb_server
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -17,7 +17,7 @@ from tests.support.site import WEB, Standing, column, dropped, release, seen_on
 
 DISK = "/var/www/shop"
 STATE = "/var/lib/lamp.cluster"  # the lock, the block, the journal
-SLOW = "DO SLEEP(8);\n"  # long enough to be met in it on a slow machine
+SLOW = "DO SLEEP(12);\n"  # long enough to be met in it on a slow machine
 PATIENCE = 300.0  # seconds until what must happen counts as not having happened
 
 
@@ -31,6 +31,7 @@ class Site:
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self.cluster = cluster
         self.folder = folder
+        self.started = folder / "started"
         self.version = "f0"
         self.tried = 0
         self.tagged = True
@@ -101,12 +102,12 @@ class Site:
         assert (standing.verdict, standing.next) == ("all is well", "nothing"), standing.output
 
     def start(self, made: Path) -> subprocess.Popen[bytes]:
-        """A deploy that goes on by itself."""
-        return subprocess.Popen(
-            self.cluster.command("lamp.cluster.deploy", "-e", f"deploy_source={made}", *self.options),
-            env=self.cluster.environment(), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
+        """A deploy that goes on by itself; what it prints is in ``started``."""
+        with self.started.open("w") as output:
+            return subprocess.Popen(
+                self.cluster.command("lamp.cluster.deploy", "-e", f"deploy_source={made}", *self.options),
+                env=self.cluster.environment(), cwd=ROOT, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
 
     def in_host(self, host: str, *command: str) -> str:
         """Run a command in a host, not through its sshd."""
@@ -119,7 +120,12 @@ class Site:
         made = self.next(SLOW)
         process = self.start(made)
         query = ("mariadb", "-Ne", "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'DO SLEEP%'")
-        wait_until(lambda: self.in_host("db1", *query).strip() not in ("", "0"), "the slow delta", PATIENCE)
+
+        def at_work() -> bool:
+            assert process.poll() is None, self.started.read_text()
+            return self.in_host("db1", *query).strip() not in ("", "0")
+
+        wait_until(at_work, "the slow delta", PATIENCE)
         return made, process
 
 

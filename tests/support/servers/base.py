@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -104,6 +105,13 @@ class Server:
             return self.ready()
 
         wait_until(answers, f"the start of {self.name}")
+
+    def revive(self) -> None:
+        """Start it again if it has ended by itself, and tell what it said."""
+        if self.process is not None and self.process.poll() is not None:
+            said = self.log.read_text()[-3000:]
+            warnings.warn(f"{self.name} ended with {self.process.returncode}: {said}", stacklevel=2)
+            self.start()
 
     def kill(self) -> None:
         """Power-off: SIGKILL to the server and its children."""
