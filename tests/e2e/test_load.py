@@ -64,6 +64,7 @@ class Load:
         return run.output
 
 
+@pytest.mark.long
 def test_ten_deploys_under_load(cluster: Cluster, folder: Path) -> None:
     with Members(cluster.url) as members, Traffic(cluster.url, rate=RATE, visitors=6) as traffic:
         wait_until(lambda: len(traffic.responses) > RATE, "visitors")
