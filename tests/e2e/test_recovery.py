@@ -1,13 +1,14 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a deploy leaves behind when it fails, and the ways back. The tests build upon each other, in their order."""
+"""What a deploy leaves behind when it fails, and the ways back. Each test goes on from what the one before it left."""
 
 from __future__ import annotations
 
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,14 +59,37 @@ def without_new_settings(cluster: Cluster) -> bool:
     return not any("settings.ini" in cluster.ssh(address(host), look).split() for host in WEB)
 
 
+class Releases:
+    """They come after one another; ``last`` is the one that the site is to run."""
+
+    def __init__(self, folder: Path, last: Path) -> None:
+        self.folder = folder
+        self.last = last
+
+    def after(self, version: str, **given: Any) -> Path:
+        """One that comes after the last."""
+        return release(self.folder / version, version, after=self.last, **given)
+
+    def live(self, made: Path | None = None) -> None:
+        """The site runs it, or the last one again."""
+        self.last = made or self.last
+        everywhere(self.last.name)
+
+
 @pytest.fixture(scope="module")
-def shop(cluster: Cluster, folder: Path) -> Cluster:
-    """The site with a release called r2."""
-    first_release(cluster, folder, "r2")
+def releases(cluster: Cluster, folder: Path) -> Releases:
+    return Releases(folder, first_release(cluster, folder, "r2"))
+
+
+@pytest.fixture(scope="module")
+def shop(cluster: Cluster, releases: Releases) -> Cluster:
+    """The site with a release."""
     return cluster
 
 
-def test_a_failed_deploy_is_undone_where_the_policy_says_so_and_hooks_hear_of_it(shop: Cluster, folder: Path) -> None:
+def test_a_failed_deploy_is_undone_where_the_policy_says_so_and_hooks_hear_of_it(
+    shop: Cluster, releases: Releases, folder: Path
+) -> None:
     heard, hook = folder / "heard", folder / "hook.yml"
     hook.write_text(
         "- ansible.builtin.shell: echo {{ deploy_event | to_json | quote }} >> "
@@ -75,17 +99,17 @@ def test_a_failed_deploy_is_undone_where_the_policy_says_so_and_hooks_hear_of_it
     moments = ["before_block", "after_deltas", "after_unblock", "after_record", "on_failure"]
     hooks = ("-e", json.dumps({"deploy_hooks": dict.fromkeys(moments, str(hook))}))
     before, statement = live(shop), column()
-    made = release(folder / "r3", "r3", after=folder / "r2", statements=statement, undo=dropped(statement))
+    made = releases.after("r3", statements=statement, undo=dropped(statement))
     failed(
         shop.deploy(made, "-e", "deploy_on_failure=undo", *hooks, *BAD_SMOKE), "The deltas of this deploy were undone"
     )
-    everywhere("r2")
+    releases.live()
     assert live(shop) == before
     standing = Standing(shop)
     assert (standing.verdict, standing.next) == ("all is well", "nothing")
     assert "failed, undone" in standing.output
     ok(shop.deploy(made, *hooks))  # the column can be added again, so it was gone
-    everywhere("r3")
+    releases.live(made)
     events = [json.loads(line) for line in heard.read_text().splitlines()]
     assert [event["moment"] for event in events] == [*moments[:2], "on_failure", *moments[:4]]
     assert events[2]["result"] == "failed, undone"
@@ -93,8 +117,9 @@ def test_a_failed_deploy_is_undone_where_the_policy_says_so_and_hooks_hear_of_it
     assert {event["release"] for event in events} == {live(shop)}
 
 
-def test_what_cannot_be_undone_stays_blocked_and_says_why(shop: Cluster, folder: Path) -> None:
-    made = release(folder / "r5", "r5", after=folder / "r3", statements=column())
+@pytest.mark.long
+def test_what_cannot_be_undone_stays_blocked_and_says_why(shop: Cluster, releases: Releases, folder: Path) -> None:
+    made = releases.after("r5", statements=column())
     failed(
         shop.deploy(made, "-e", "deploy_on_failure=undo", *BAD_SMOKE),
         "has no undo part", "The site stays blocked", "web3: ", "blocked by deploy",
@@ -105,27 +130,31 @@ def test_what_cannot_be_undone_stays_blocked_and_says_why(shop: Cluster, folder:
     assert standing.verdict == "a deploy is unfinished"
     assert standing.next.startswith(f"ansible-playbook lamp.cluster.deploy -e deploy_source={made} ")
     ok(shop.deploy(made))
-    everywhere("r5")
+    releases.live(made)
     statements = column() + "ALTER TABLE nowhere ADD x INT;\n"
-    half = release(folder / "r6", "r6", after=folder / "r5", statements=statements, undo="DO 1;\n")
+    half = releases.after("r6", statements=statements, undo="DO 1;\n")
     failed(shop.deploy(half, "-e", "deploy_on_failure=undo"), "is applied half way", "The site stays blocked")
     ok(shop.playbook("lamp.cluster.rollback"))
-    everywhere("r5")
+    releases.live()
     assert Standing(shop).verdict == "all is well"
     failed(shop.playbook("lamp.cluster.rollback", "-e", "rollback_undo=true"), "is applied half way")
     delta = next((half / "db" / "deltas").glob("*_r6.sql"))
     delta.write_text(delta.read_text().replace("ALTER TABLE nowhere ADD x INT", "DO 2"))
     ok(shop.deploy(half))
-    everywhere("r6")
+    everywhere(half.name)
     ok(shop.playbook("lamp.cluster.rollback", "-e", "rollback_undo=true"))
-    everywhere("r5")
+    releases.live()
 
 
-def test_a_rollback_undoes_deltas_or_says_why_not_before_the_block(shop: Cluster, folder: Path) -> None:
+def test_a_rollback_undoes_deltas_or_says_why_not_before_the_block(
+    shop: Cluster, releases: Releases, folder: Path
+) -> None:
+    bare = releases.after("r4", statements=column())
+    ok(shop.deploy(bare))
     failed(shop.playbook("lamp.cluster.rollback", "-e", "rollback_undo=true"), "has no undo part")
-    everywhere("r5")
+    releases.live(bare)
     statement = column()
-    made = release(folder / "r7", "r7", after=folder / "r5", statements=statement, undo=dropped(statement))
+    made = releases.after("r7", statements=statement, undo=dropped(statement))
     ok(shop.deploy(made))
     left = live(shop)
     hook = folder / "break.yml"
@@ -138,12 +167,14 @@ def test_a_rollback_undoes_deltas_or_says_why_not_before_the_block(shop: Cluster
     assert standing.verdict == "a rollback is unfinished"
     assert "rollback_undo=true" in standing.next
     ok(shop.playbook("lamp.cluster.rollback", *command))
-    everywhere("r5")
+    releases.live()
     failed(shop.deploy(made), f"Release {left} is marked")
 
 
-def test_a_rollback_works_when_current_leads_nowhere(shop: Cluster, folder: Path, new_settings: list[str]) -> None:
-    ok(shop.deploy(release(folder / "r8", "r8", after=folder / "r5")))
+def test_a_rollback_works_when_current_leads_nowhere(
+    shop: Cluster, releases: Releases, folder: Path, new_settings: list[str]
+) -> None:
+    ok(shop.deploy(releases.after("r8")))
     everywhere("r8")
     gone = live(shop)
     for host in WEB:
@@ -152,43 +183,48 @@ def test_a_rollback_works_when_current_leads_nowhere(shop: Cluster, folder: Path
     assert "current leads nowhere" in standing.output
     assert standing.verdict == "the live release is gone"
     ok(shop.playbook("lamp.cluster.rollback", *new_settings))
-    everywhere("r5")
+    releases.live()
     assert without_new_settings(shop)  # each release keeps its own
 
 
-def test_status_tells_an_operators_block_from_a_deploys(shop: Cluster) -> None:
+def test_status_tells_an_operators_block_from_a_deploys(shop: Cluster, releases: Releases) -> None:
     ok(shop.playbook("lamp.cluster.maintenance", "-e", "maintenance_state=enabled"))
     standing = Standing(shop)
     standing.check()
     assert standing.verdict == "an operator has blocked the site"
     assert standing.next.endswith("lamp.cluster.maintenance -e maintenance_state=disabled")
     ok(shop.playbook("lamp.cluster.maintenance", "-e", "maintenance_state=disabled"))
-    everywhere("r5")
+    releases.live()
 
 
-def test_what_fails_while_hosts_take_turns_is_put_back(shop: Cluster, folder: Path, new_settings: list[str]) -> None:
-    broken = release(folder / "r9", "r9", after=folder / "r5")
+def test_what_fails_while_hosts_take_turns_is_put_back(
+    shop: Cluster, releases: Releases, folder: Path, new_settings: list[str]
+) -> None:
+    broken = releases.after("r9")
     output = failed(
         shop.deploy(broken, *BAD_SMOKE, *new_settings),
         "Mode: rolling",
         "the site runs the release it ran before and is open",
     )
     assert len(set(re.findall(r"web\d: (\w+), open", output))) == 1
-    everywhere("r5")
+    releases.live()
     assert without_new_settings(shop)
     add_delta(broken, column())
     failed(shop.deploy(broken, "-e", "deploy_mode=rolling"), "deltas are pending", "deploy_mode is rolling")
 
 
-def test_a_sweep_that_fails_is_told_and_made_up_for_and_fails_no_deploy(shop: Cluster, folder: Path) -> None:
-    made = release(folder / "r10", "r10", after=folder / "r5", tagged=True)
+@pytest.mark.long
+def test_a_sweep_that_fails_is_told_and_made_up_for_and_fails_no_deploy(
+    shop: Cluster, releases: Releases, folder: Path
+) -> None:
+    made = releases.after("r10", tagged=True)
     hook = folder / "lost.yml"
     hook.write_text("- ansible.builtin.set_fact: {session_purge_login_port: 9}\n")
     User(shop.url).login()
     output = ok(shop.deploy(made, "-e", json.dumps({"deploy_hooks": {"after_record": str(hook)}})))
     assert "The site is open and the release is live, but not all that the session drop put aside" in output
     assert re.search(r"^result +deployed", output, re.MULTILINE), output
-    everywhere("r10")
+    releases.live(made)
     standing = Standing(shop)
     assert standing.verdict.startswith("all is well, but what a session drop put aside"), standing.output
     assert "Left behind by a session drop (the next deploy removes it): web1: " in standing.output
@@ -200,7 +236,8 @@ def test_a_sweep_that_fails_is_told_and_made_up_for_and_fails_no_deploy(shop: Cl
     assert shop.deploy(made).changed == 0
 
 
-def test_a_failure_outside_of_the_window_is_told_as_one(shop: Cluster, folder: Path) -> None:
+@pytest.mark.long
+def test_a_failure_outside_of_the_window_is_told_as_one(shop: Cluster, releases: Releases, folder: Path) -> None:
     """The last lines say where the site is, the hook of failures hears of it; nothing is undone before users' eyes."""
     heard, breaks, tells = folder / "heard of failures", folder / "breaks.yml", folder / "tells.yml"
     breaks.write_text("- ansible.builtin.command: sh -c 'echo the till is shut >&2; exit 1'\n")
@@ -211,7 +248,7 @@ def test_a_failure_outside_of_the_window_is_told_as_one(shop: Cluster, folder: P
     )
     before = seen_on("web1")
     statement = column()
-    made = release(folder / "r12", "r12", after=folder / "r10", statements=statement, undo=dropped(statement))
+    made = releases.after("r12", statements=statement, undo=dropped(statement))
     for moment, said, result, live in (
         (
             "before_plan",
@@ -234,20 +271,20 @@ def test_a_failure_outside_of_the_window_is_told_as_one(shop: Cluster, folder: P
         assert event["failure"] == "web1: non-zero return code: the till is shut."
         everywhere(live)
     ok(shop.deploy(made))
-    everywhere("r12")
+    releases.live(made)
     assert Standing(shop).verdict == "all is well"
 
 
-def test_a_drop_is_due_again_when_its_release_was_put_back(shop: Cluster, folder: Path) -> None:
+def test_a_drop_is_due_again_when_its_release_was_put_back(shop: Cluster, releases: Releases, folder: Path) -> None:
     """Else the new code would meet sessions of the old one, made after the drop."""
-    made, user = release(folder / "r11", "r11", after=folder / "r12"), User(shop.url)
+    made, user = releases.after("r11"), User(shop.url)
     (made / ".lamp.yml").write_text("drop_sessions: true\n")
     user.login()
     failed(shop.deploy(made, *BAD_SMOKE), "the site runs the release it ran before", "Sessions were dropped")
     assert user.count()["user"] is None
     user.login()
     ok(shop.deploy(made))
-    everywhere("r11")
+    releases.live(made)
     assert user.count()["user"] is None
     user.login()
     assert shop.deploy(made).changed == 0

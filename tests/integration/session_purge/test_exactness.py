@@ -178,15 +178,15 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
 
 @settings(quick, max_examples=12)
 @given(present=some.dictionaries(some.text("ab_9é", min_size=1, max_size=6), some.sampled_from(sorted(DOCUMENTS))))
-def test_couchdb(couchdb: CouchDb, present: dict[str, str]) -> None:
+def test_couchdb(couchdb_server: CouchDb, present: dict[str, str]) -> None:
     present = {f"k{name}": kind for name, kind in present.items()}  # names that begin with _ are the server's own
     databases = ("near", "near2", "near-lamp", "nea")
     for database in databases:
-        couchdb.request("DELETE", f"/{database}")
-        couchdb.request("PUT", f"/{database}")
+        couchdb_server.request("DELETE", f"/{database}")
+        couchdb_server.request("PUT", f"/{database}")
         documents = [{"_id": name, **DOCUMENTS[kind]} for name, kind in present.items()]
-        couchdb.request("POST", f"/{database}/_bulk_docs", {"docs": documents})
-    purge("couchdb", url=couchdb.url, login_db="near")
+        couchdb_server.request("POST", f"/{database}/_bulk_docs", {"docs": documents})
+    purge("couchdb", url=couchdb_server.url, login_db="near")
     for database in databases:
-        left = {row["id"] for row in couchdb.request("GET", f"/{database}/_all_docs")["rows"]}
+        left = {row["id"] for row in couchdb_server.request("GET", f"/{database}/_all_docs")["rows"]}
         assert left == {name for name, kind in present.items() if kind != "session" or database != "near"}
