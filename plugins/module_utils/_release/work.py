@@ -203,9 +203,8 @@ class Work:
             if current != name:
                 switch(self.layout, name)
             reload_services(self.state)
-        if (
-            self.probe is not None and not self.check_mode
-        ):  # with nothing to do, too: an earlier run may have failed here
+        # With nothing to do, too: an earlier run may have failed here.
+        if self.probe is not None and not self.check_mode:
             self.probe.prove(folder)
         return {"changed": bool(todo), "todo": todo, "reloaded": services}
 
