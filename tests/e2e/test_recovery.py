@@ -282,9 +282,13 @@ def test_a_drop_is_due_again_when_its_release_was_put_back(shop: Cluster, releas
     user.login()
     failed(shop.deploy(made, *BAD_SMOKE), "the site runs the release it ran before", "Sessions were dropped")
     assert user.count()["user"] is None
+    standing = Standing(shop)
+    assert standing.verdict == "a session drop is due"
     user.login()
     ok(shop.deploy(made))
     releases.live(made)
+    assert standing.drop_due == f"release {live(shop)}"
+    assert Standing(shop).drop_due == "none"
     assert user.count()["user"] is None
     user.login()
     assert shop.deploy(made).changed == 0

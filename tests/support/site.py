@@ -92,6 +92,7 @@ class Standing:
         self.verdict = self._one(r"^ +So: (.*)$")
         self.next = self._one(r"^ +Next: (.*)$")
         self.pending = self.output.partition("Deltas pending: ")[2].partition("\n")[0]
+        self.drop_due = self.output.partition("Session drop due: ")[2].partition("\n")[0]
         self.hosts = dict(re.findall(r"^ +(web\d): (.*)$", self.output, re.MULTILINE))
 
     def _one(self, pattern: str) -> str:

@@ -132,7 +132,7 @@ def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
     if not any(look["current"] for look in looks.values()):
         return "nothing was deployed yet", DEPLOY
     if database.get("pending") or database.get("drop_sessions"):
-        return "the database is behind the code", DEPLOY
+        return "the database is behind the code" if database.get("pending") else "a session drop is due", DEPLOY
     if away:
         return "hosts are missing", f"bring {', '.join(away)} back; then {DEPLOY}"
     if owing(looks):

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import sql
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
@@ -165,6 +166,49 @@ def test_tables(mariadb: MariaDB, database: str) -> None:
     assert {name for (name,) in mariadb.query("SHOW TABLES", database=database)} == {"app_session", *neighbours}
     for table in neighbours:
         assert mariadb.query(f"SELECT COUNT(*) FROM `{table}`", database=database) == [(2,)]
+
+
+NEAR = some.text("aAbé_%'\\\"` -", max_size=4)  # what a statement or a pattern could take for something else
+APPLICATIONS = some.sampled_from(["shop", "Shop", "shop2", "sho", "%", ""])
+
+
+@pytest.mark.parametrize("chunk", [2, 10000])
+def test_rows(mariadb: MariaDB, database: str, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    """Of a table that applications share, the sessions of one go; what is kept is not taken for what resembles it."""
+    monkeypatch.setattr(sql, "CHUNK", chunk)
+
+    @quick
+    @given(
+        rows=some.dictionaries(NEAR, some.tuples(APPLICATIONS, some.booleans())),
+        keep=some.lists(NEAR, max_size=4),
+        selects=some.sets(some.sampled_from(["where", "older_than"])),
+    )
+    def check(rows: dict[str, tuple[str, bool]], keep: list[str], selects: set[str]) -> None:
+        goes = {
+            name
+            for name, (app, old) in rows.items()
+            if name not in keep and (app == "shop" or "where" not in selects) and (old or "older_than" not in selects)
+        }
+        cursor.execute(
+            "CREATE OR REPLACE TABLE shared (id VARCHAR(9) PRIMARY KEY, app VARCHAR(9), time INT)"
+            " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+        )
+        cursor.executemany(
+            "INSERT INTO shared VALUES (%s, %s, UNIX_TIMESTAMP() - %s)",
+            [(name, app, 9000 * old) for name, (app, old) in rows.items()],
+        )
+        limits = {"where": "app = 'shop'", "older_than": "1h"}
+        options: dict[str, Any] = {
+            **mariadb.login, "login_db": database, "layout": "custom", "table": "shared", "keep_ids": keep,
+            "columns": {"id": "id", "time": "time"}, **{name: limits[name] for name in selects},
+        }  # fmt: skip
+        plan, done = purge("mysql", **options, check=True), purge("mysql", **options)
+        assert (plan["purged"], done["purged"], done["after"]) == (len(goes), len(goes), len(rows) - len(goes))
+        cursor.execute("SELECT id, app FROM shared")
+        assert dict(cursor.fetchall()) == {name: app for name, (app, _) in rows.items() if name not in goes}
+
+    with mariadb.connect(database) as connection, connection.cursor() as cursor:
+        check()
 
 
 DOCUMENTS: dict[str, dict[str, Any]] = {

@@ -265,6 +265,37 @@ def test_the_primary_is_the_one_that_the_sentinels_name(server: RedisServer) -> 
         assert raised.value.code in {"session_purge_denied", "session_purge_failed", "session_purge_unreachable"}
 
 
+def test_sentinels_and_the_primary_that_they_name_are_asked_by_tls(tmp_path: Path) -> None:
+    files = certificates.make(tmp_path)
+    with TlsRedisServer(files) as primary, Sentinel(primary, files) as sentinel:
+        fill(primary.client, f"{PHP}a", f"{PHP}b", "neighbour")
+        options: dict[str, Any] = {"topology": "sentinel", "servers": [sentinel.address]}
+        trusted: dict[str, Any] = {
+            "ca_cert": str(files["ca"]), "client_cert": str(files["cert"]), "client_key": str(files["key"]),
+        }  # fmt: skip
+        refusals: list[dict[str, Any]] = [{}, {"tls": True}]
+        for refused in refusals:
+            with pytest.raises(LampError) as raised:
+                purge("redis", **options, **refused)
+            assert raised.value.code == "session_purge_unreachable"
+        assert purge("redis", **options, **trusted)["purged"] == 2
+        assert primary.client.keys("*") == [b"neighbour"]
+
+
+def test_a_sentinel_with_the_certificate_of_another_host_is_not_asked(tmp_path: Path) -> None:
+    files = certificates.make(tmp_path, "DNS:other.example.com")
+    with TlsRedisServer(files) as primary, Sentinel(primary, files) as sentinel:
+        fill(primary.client, f"{PHP}a")
+        options: dict[str, Any] = {
+            "topology": "sentinel", "servers": [sentinel.address], "ca_cert": str(files["ca"]),
+            "client_cert": str(files["cert"]), "client_key": str(files["key"]),
+        }  # fmt: skip
+        with pytest.raises(LampError) as raised:
+            purge("redis", **options)
+        assert raised.value.code == "session_purge_unreachable"
+        assert purge("redis", **options, check_hostname=False)["purged"] == 1
+
+
 def test_a_replica_is_refused_with_the_way_out(server: RedisServer) -> None:
     with RedisServer("--replicaof", "127.0.0.1", str(server.port)) as replica:
         fill(server.client, f"{PHP}a")

@@ -43,26 +43,33 @@ class RedisServer(Server):
         return f"127.0.0.1:{self.port}"
 
 
+def tls_options(files: dict[str, Path]) -> list[str]:
+    """The part of a command that names a server's certificates, as `certificates` made them."""
+    names = {"ca": "ca-cert", "cert": "cert", "key": "key"}
+    return [text for name, path in files.items() for text in (f"--tls-{names[name]}-file", str(path))]
+
+
+def tls_client(port: int, files: dict[str, Path]) -> Any:
+    """A client of the test's own, which asks for no name."""
+    return redis.Redis(
+        host="127.0.0.1", port=port, ssl=True, ssl_ca_certs=str(files["ca"]), ssl_certfile=str(files["cert"]),
+        ssl_keyfile=str(files["key"]), ssl_check_hostname=False,
+    )  # fmt: skip
+
+
 class TlsRedisServer(RedisServer):
     """One that takes TLS alone, and wants a certificate of its clients."""
 
-    def __init__(self, *options: str) -> None:
-        super().__init__(*options)
-        self.files: dict[str, Path] = {}
+    def __init__(self, files: dict[str, Path] | None = None) -> None:
+        super().__init__()
+        self.files = files or {}
 
     def prepare(self) -> None:
-        self.files = certificates.make(self.folder)
-        self.client = redis.Redis(
-            host="127.0.0.1", port=self.port, ssl=True, ssl_ca_certs=str(self.files["ca"]),
-            ssl_certfile=str(self.files["cert"]), ssl_keyfile=str(self.files["key"]),
-        )  # fmt: skip
+        self.files = self.files or certificates.make(self.folder)
+        self.client = tls_client(self.port, self.files)
 
     def command(self) -> list[str]:
-        return [
-            *super().command(), "--port", "0", "--tls-port", str(self.port),
-            "--tls-ca-cert-file", str(self.files["ca"]), "--tls-cert-file", str(self.files["cert"]),
-            "--tls-key-file", str(self.files["key"]),
-        ]  # fmt: skip
+        return [*super().command(), "--port", "0", "--tls-port", str(self.port), *tls_options(self.files)]
 
 
 class RedisNode(RedisServer):
@@ -75,13 +82,10 @@ class RedisNode(RedisServer):
 
     def command(self) -> list[str]:
         cluster = ["--cluster-enabled", "yes", "--cluster-port", str(self.bus), "--cluster-node-timeout", "2000"]
-        names = {"ca": "ca-cert", "cert": "cert", "key": "key"}
-        tls = (
-            ["--tls-port", str(self.tls_port), "--tls-cluster", "yes", "--tls-auth-clients", "no"] if self.files else []
-        )
-        for name, path in (self.files or {}).items():
-            tls += [f"--tls-{names[name]}-file", str(path)]
-        return [*super().command(), *cluster, *tls]
+        if not self.files:
+            return [*super().command(), *cluster]
+        tls = ["--tls-port", str(self.tls_port), "--tls-cluster", "yes", "--tls-auth-clients", "no"]
+        return [*super().command(), *cluster, *tls, *tls_options(self.files)]
 
 
 class RedisCluster:
@@ -116,16 +120,23 @@ class RedisCluster:
 
 
 class Sentinel(RedisServer):
-    """Watches a primary under the name ``mymaster``."""
+    """Watches a primary under the name ``mymaster``; with certificates by TLS alone, as it is asked itself."""
 
-    def __init__(self, primary: RedisServer) -> None:
+    def __init__(self, primary: RedisServer, files: dict[str, Path] | None = None) -> None:
         super().__init__()
         self.primary = primary
+        self.files = files or {}
 
     def prepare(self) -> None:
         (self.folder / "sentinel.conf").write_text(
             f"bind 127.0.0.1\nport {self.port}\nsentinel monitor mymaster 127.0.0.1 {self.primary.port} 1\n"
         )
+        if self.files:
+            self.client = tls_client(self.port, self.files)
 
     def command(self) -> list[str]:
-        return ["redis-server", str(self.folder / "sentinel.conf"), "--sentinel", "--dir", str(self.folder)]
+        command = ["redis-server", str(self.folder / "sentinel.conf"), "--sentinel", "--dir", str(self.folder)]
+        if not self.files:
+            return command
+        tls = ["--port", "0", "--tls-port", str(self.port), "--tls-replication", "yes"]
+        return [*command, *tls, *tls_options(self.files)]

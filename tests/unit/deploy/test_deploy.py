@@ -153,7 +153,7 @@ def test_a_host_that_was_away_does_not_make_an_ended_deploy_unfinished() -> None
         ([look(), look("b")], FREE, QUIET, [], "the web hosts run different releases"),
         ([look("z")], FREE, QUIET, [], "the live release is gone"),
         ([look("")], FREE, QUIET, [], "nothing was deployed yet"),
-        ([look()], FREE, {**QUIET, "drop_sessions": True}, [], "the database is behind the code"),
+        ([look()], FREE, {**QUIET, "drop_sessions": True}, [], "a session drop is due"),
         ([look()], FREE, QUIET, ["w9"], "hosts are missing"),
     ],
 )
