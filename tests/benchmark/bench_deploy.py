@@ -3,9 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Deploys: how long the site is blocked, and how long it all takes.
 
-The cluster is a bed of containers on this machine. The floor of a window is the SQL by the database's own client plus
-four times one pipelined ``ping`` task on the same hosts, measured in the same round and beside the same visitors: no
-Ansible play can block, apply, switch and open in less.
+The cluster is a bed of containers on this machine. A window is compared with the SQL by the database's own client plus
+four times one pipelined ``ping`` task on the same hosts, measured in the same round and beside the same visitors.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from tests.support.traffic import Traffic
 RATE = 200  # requests a second: the block is seen from outside to 5 ms
 PINGS = 6
 FILES = 200
+YARDSTICK = "the SQL and four pings"
 BLOCKED, CODE, NOTHING = (
     "site blocked, one delta, {} web hosts",
     f"code-only deploy, {FILES} files, 1 web host",
@@ -32,8 +32,8 @@ BLOCKED, CODE, NOTHING = (
 )
 HEADLINES = (
     Headline(
-        "Site blocked by a deploy with a delta, three web hosts; *floor*: the SQL and four pings",
-        BLOCKED.format(3), "lamp.cluster", ("floor",),
+        "Site blocked by a deploy with a delta, three web hosts",
+        BLOCKED.format(3), "lamp.cluster", (YARDSTICK,),
     ),
     Headline(f"Deploy of code alone, {FILES} files, one web host; *ping*: one task", CODE, "lamp.cluster", ("ping",)),
     Headline("Deploy with nothing to do, one web host", NOTHING, "lamp.cluster", ("ping",)),
@@ -100,8 +100,8 @@ class Bench:
         """The visitors, who cost the machine the same whatever is measured."""
         return Traffic(self.cluster.url, rate=RATE, visitors=8)
 
-    def floor(self) -> float:
-        """What no window can be shorter than."""
+    def yardstick(self) -> float:
+        """What a window is compared with."""
         with self.traffic():
             return self.client() + 4 * self.ping("web")
 
@@ -127,8 +127,8 @@ class Bench:
 def bench(table: Table) -> None:
     """Boot a cluster, measure, take it down: a small one and a large one."""
     table.remarks.append(
-        "The floor is the client's time for the SQL plus 4 x ping on the same hosts, in the same round. The visitors"
-        " cost the machine less while they get the maintenance page than beside the floor."
+        f"*{YARDSTICK}* is the client's time for the SQL plus 4 x ping on the same hosts, in the same round. It is no"
+        " lower bound: the visitors cost the machine less while they get the maintenance page than beside the pings."
     )
     table.remarks.append(
         "A module call costs at least one ping. A deploy with nothing to do makes five (lock, stage, look, plan the"
@@ -156,7 +156,7 @@ def prepared(cluster: Cluster, folder: Path, hosts: int) -> Bench:
 
 def window(table: Table, bench: Bench) -> None:
     """How long the site is blocked."""
-    table.measure(BLOCKED.format(bench.hosts), {"floor": bench.floor, "lamp.cluster": bench.window})
+    table.measure(BLOCKED.format(bench.hosts), {YARDSTICK: bench.yardstick, "lamp.cluster": bench.window})
 
 
 def small(table: Table, bench: Bench) -> None:

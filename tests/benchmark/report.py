@@ -14,8 +14,9 @@ HERE = Path(__file__).parent
 REPORT = HERE.parents[1] / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
-Written by `make bench`. Contestants of one line run in turn, on the same servers; a figure is the median of the rounds,
-a ratio is against the first contestant of the line. Only ratios carry over to another machine.
+Written by `make bench`. Contestants of one line run in turn, on the same servers; a figure is the median of the rounds
+(of one where it says *once*), a ratio is against the first contestant of the line. Only ratios carry over to another
+machine.
 """
 MARK = "<!-- room: {} -->\n"
 

@@ -38,12 +38,15 @@ class Headline:
 
 @dataclass
 class Row:
-    """One line: what was done, by whom, in how many seconds (median), and the ratio to the line's base."""
+    """One line: what was done, by whom, in how many seconds (median), and the ratio to the line's base.
+
+    ``spread`` is the slowest less the quickest round, None where there was but one.
+    """
 
     what: str
     who: str
     seconds: float
-    spread: float
+    spread: float | None
     ratio: float
 
 
@@ -76,7 +79,8 @@ class Table:
         medians = {name: statistics.median(taken) for name, taken in times.items()}
         base = next(iter(medians.values()))
         for name, median in medians.items():
-            self.rows.append(Row(what, name, median, max(times[name]) - min(times[name]), median / base))
+            spread = max(times[name]) - min(times[name]) if len(times[name]) > 1 else None
+            self.rows.append(Row(what, name, median, spread, median / base))
         return medians
 
     def markdown(self) -> str:
@@ -84,6 +88,7 @@ class Table:
         lines = [f"## {self.title}", "", *(f"{remark}\n" for remark in self.remarks)]
         lines += ["| what | who | seconds | max - min | ratio |", "|---|---|--:|--:|--:|"]
         for row in self.rows:
-            figures = " | ".join(map(figure, (row.seconds, row.spread, row.ratio)))
+            spread = "once" if row.spread is None else figure(row.spread)
+            figures = " | ".join((figure(row.seconds), spread, figure(row.ratio)))
             lines.append(f"| {row.what} | {row.who} | {figures} |")
         return "\n".join(lines) + "\n"

@@ -18,8 +18,8 @@ from tests.support.modules import ROOT
 
 PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml"))
 AT_THE_TOP = {
-    *("MANIFEST.json", "FILES.json", "README.md", "LICENSE", "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md"),
-    *("changelogs", "docs", "meta", "playbooks", "plugins", "roles"),
+    *("MANIFEST.json", "FILES.json", "README.md", "LICENSE", "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "REUSE.toml"),
+    *("LICENSES", "changelogs", "docs", "meta", "playbooks", "plugins", "roles"),
 }
 
 

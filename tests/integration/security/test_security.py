@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -18,8 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.modules import session_purge
 
 from tests.support.modules import ModuleResult, run_ansible, run_module
+from tests.support.purge import purge
 from tests.support.servers.mariadb import MariaDB
 
 SECRET = "Xq7secretPassword9z"
@@ -89,10 +93,39 @@ def test_no_option_injects_sql(mariadb: MariaDB, victim: dict[str, Any], evil: s
         for state, to in (("applied", {}), ("undone", {"to": 0})):
             answered(run_module("dbdeploy", {**victim, "deltas": delta, option: evil, "state": state, **to}))
     answered(run_module("dbdeploy", {**victim, "deltas": delta, "drop_tags": [evil]}))
-    for option in ("table", "epoch_table"):
-        answered(run_module("session_purge", {**victim, "store": "mysql", option: evil}))
-    for option in ("login_db", "login_user"):
-        answered(run_module("session_purge", {**victim, "store": "mysql", option: evil}))
+    answered(run_module("transaction_drain", {**victim, "user": evil, "drain_timeout": 0}))
+    assert mariadb.query(f"SELECT COUNT(*) FROM `{database}`.victim") == [(1,)]
+
+
+PURGED: dict[str, Any] = {
+    "table": "s", "columns": {"id": "sid", "user": "uid", "time": "at"}, "keep_ids": ["a"], "keep_users": ["ann"],
+    "epoch_table": "e", "epoch_name": "s",
+}  # fmt: skip
+# Options of text that are no part of a statement: how to log in, other stores; what has a form of its own.
+NO_PART = {
+    "login_host", "login_password", "save_path", "owner", "servers", "prefix", "url", "sentinel_service",
+    "sentinel_user", "sentinel_password", "id_pattern", "older_than",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("evil", SQL)
+def test_no_option_of_a_purge_injects_sql(mariadb: MariaDB, victim: dict[str, Any], evil: str) -> None:
+    database = victim["login_db"]
+    mariadb.query("CREATE TABLE s (sid VARCHAR(40), uid VARCHAR(40), at INT)", database=database)
+    mariadb.query("CREATE TABLE e (name VARCHAR(40), epoch INT)", database=database)
+    texts = {
+        name
+        for name, option in session_purge.arguments().options.items()
+        if option["type"] in ("str", "list", "dict") and "choices" not in option
+    }
+    assert texts == {*PURGED, *NO_PART, "login_db", "login_user", "where"}, "where is SQL by its purpose"
+    bad = [{**PURGED, name: [evil] if isinstance(PURGED[name], list) else evil} for name in set(PURGED) - {"columns"}]
+    bad += [{**PURGED, "columns": {**PURGED["columns"], name: evil}} for name in PURGED["columns"]]
+    bad += [{**PURGED, name: evil} for name in ("login_db", "login_user")]
+    for options in bad:
+        for way in ({}, {"older_than": "1h"}, {"keep_users": None, "on_lock": "swap"}, {"layout": "lamp"}):
+            with contextlib.suppress(LampError):
+                purge("mysql", **{**mariadb.login, "login_db": database, "layout": "custom", **options, **way})
     assert mariadb.query(f"SELECT COUNT(*) FROM `{database}`.victim") == [(1,)]
 
 

@@ -26,6 +26,13 @@ def test_the_defaults_of_a_role_are_those_of_its_argument_spec(role: str) -> Non
     specs = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
     described = {name: spec["default"] for name, spec in specs["main"]["options"].items() if "default" in spec}
     assert described == defaults
+    others = [
+        (entry, name)
+        for entry, spec in specs.items()
+        for name, option in spec["options"].items()
+        if option.get("default", defaults.get(name)) != defaults.get(name, option.get("default"))
+    ]
+    assert others == []
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -54,7 +61,10 @@ def test_every_error_code_is_explained_and_no_other() -> None:
     raised = {code for path in code_files() for code in CODE.findall(path.read_text())}
     text = "\n".join(path.read_text() for path in (ROOT / "docs" / "errors").glob("*.md"))
     assert len(raised) > 30
-    assert set(re.findall(r"^## (\w+)$", text, re.MULTILINE)) == raised
+    sections = dict(re.findall(r"^## (\w+)$\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    assert set(sections) == raised
+    unexplained = [code for code, said in sections.items() if not ("*Cause*:" in said and "*Cure*:" in said)]
+    assert unexplained == []
 
 
 def test_every_test_that_the_threat_model_names_is_there() -> None:
