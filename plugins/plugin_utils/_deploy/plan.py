@@ -66,11 +66,11 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     begun = unfinished(looks)
     continued = begun if begun.get("kind") == "deploy" else {}
     switch = list(due)
-    found_blocked = blocked_by(looks, "deploy")
+    left_blocked = blocked_by(looks, "deploy")
     reasons = [
         *(["deltas are pending"] if pending else []),
         *(["the build is tagged to drop the sessions"] if drop else []),
-        *(["an earlier run left the site blocked"] if found_blocked else []),
+        *(["an earlier run left the site blocked"] if left_blocked else []),
     ]
     refusals = [
         f"Release {release} is marked on {host} as one not to come back to: {why}. Deploy another one, or insist with"
@@ -83,7 +83,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         )
     if mode == "rolling" and not balancers:
         refusals.append("deploy_mode is rolling, which needs load balancers: name them in deploy_balancers.")
-    if switch and len(blocked_by(looks)) > len(found_blocked):
+    if switch and len(blocked_by(looks)) > len(left_blocked):
         reasons.append("an operator has blocked the site")
     from_ = {**{host: look["current"] for host, look in looks.items()}, **continued.get("from", {})}
     cut_rolling = begun.get("mode") == ROLLING  # a load balancer may still leave a host out
@@ -108,7 +108,8 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         "ahead": ahead or [],
         "drop": drop,
         "owing": owing(looks),
-        "found_blocked": found_blocked,
+        "found_blocked": blocked_by(looks),
+        "deltas_begun": bool(begun.get("deltas_begun")),
         "mode": how,
         "why": why,
         "window": how == WINDOW,
@@ -143,7 +144,6 @@ def rollback_plan(
         left, target = first["current"], ""
     target = release or target or first["previous"]
     numbers = {known["release"]: known["last_delta"] for look in looks.values() for known in look["releases"]}
-    found_blocked = blocked_by(looks, "deploy")
     return {
         "kind": "rollback",
         "id": ident,
@@ -156,7 +156,8 @@ def rollback_plan(
         "numbers": [],
         "drop": False,
         "owing": owing(looks),
-        "found_blocked": found_blocked,
+        "found_blocked": blocked_by(looks),
+        "deltas_begun": bool(begun.get("deltas_begun")),
         "rejoin": begun.get("mode") == ROLLING,
         "mode": WINDOW,
         "why": "a rollback always has one",
