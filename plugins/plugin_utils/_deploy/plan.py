@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .journal import Entry, Look, blocked_by, last, owing, unfinished
+from .journal import Entry, Look, blocked_by, owing, unfinished
 
 Plan = t.Dict[str, t.Any]
 WINDOW, ROLLING, AT_ONCE, NOTHING = "window", "rolling", "at once", "nothing"
@@ -102,7 +102,6 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         "switch": switch,
         "turns": list(looks) if cut_rolling else switch,
         "rejoin": cut_rolling and how != ROLLING,
-        "known": list(last(looks).get("from", {})),
         "deltas": [delta["name"] for delta in pending],
         "numbers": sorted({delta["number"] for delta in pending} | set(continued.get("numbers", []))),
         "ahead": ahead or [],
@@ -151,7 +150,6 @@ def rollback_plan(
         "left": left if left != target else "",
         "from": current,
         "switch": [host for host, name in current.items() if name != target],
-        "known": list(last(looks).get("from", {})),
         "deltas": [],
         "numbers": [],
         "drop": False,

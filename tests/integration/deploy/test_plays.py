@@ -164,8 +164,25 @@ def test_a_part_of_the_web_hosts_gets_code_and_nothing_more(controller: Controll
     code, output = controller.run([tagged], "--limit", "b,c")
     assert code != 0
     assert "Nothing is known of c, which this play is for as well" in output
-    assert "--limit leaves out a, where this application was deployed as well" in output
+    assert "--limit leaves out a, which this play is for as well" in output
     assert [len(journal) for journal in controller.journals("wiki")] == [1, 1]
+
+
+def test_a_part_of_the_hosts_that_nobody_has_a_journal_of_is_known_by_the_play_and_its_lock_is_where_all_look(
+    controller: Controller,
+) -> None:
+    code, tagged = controller.deploy("news", "1"), controller.deploy("news", "2", tagged=True)
+    plays = [controller.play([task], hosts="{{ 'web' }}:spare", any_errors_fatal=True) for task in (code, tagged)]
+    failed, output = controller.run(plays, "--limit", "c")
+    assert failed != 0
+    live, refused = output.split("PLAY [")[1:3]
+    assert "failed=0" not in refused
+    for each in (live, refused):
+        assert "Take the deploy's lock" in each
+        assert "[c -> a]" in each.partition("Take the deploy's lock")[2].partition("TASK")[0], each
+    assert (controller.folder / "c" / "news" / "current" / "index.php").read_text() == "<?php echo 'news 1';"
+    assert "--limit leaves out a, b, which this play is for as well" in refused, output
+    assert "stopped before anything was changed" in refused
 
 
 def test_a_lost_host_of_the_deltas_is_no_lost_web_host(controller: Controller) -> None:
