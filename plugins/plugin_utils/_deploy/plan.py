@@ -28,6 +28,11 @@ def _whole(looks: t.Mapping[str, Look], from_: t.Mapping[str, str]) -> bool:
     return all(from_.get(host) in [known["release"] for known in look["releases"]] for host, look in looks.items())
 
 
+def _cut_rolling(begun: Entry) -> bool:
+    """Whether a load balancer may still leave a host out: since the run that is continued, or one before it."""
+    return begun.get("mode") == ROLLING or bool(begun.get("rejoin"))
+
+
 def _mode(wanted: str, reasons: list[str], balancers: list[str], from_: t.Mapping[str, str]) -> tuple[str, str]:
     """How the hosts are switched, and why so."""
     if reasons:
@@ -86,7 +91,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     if switch and len(blocked_by(looks)) > len(left_blocked):
         reasons.append("an operator has blocked the site")
     from_ = {**{host: look["current"] for host, look in looks.items()}, **continued.get("from", {})}
-    cut_rolling = begun.get("mode") == ROLLING  # a load balancer may still leave a host out
+    cut_rolling = _cut_rolling(begun)
     todo = bool(reasons or switch or begun)  # what was begun is brought to its end, if only by a test and a record
     if todo and ahead and not allow_behind:
         refusals.append(
@@ -156,7 +161,7 @@ def rollback_plan(
         "owing": owing(looks),
         "found_blocked": blocked_by(looks),
         "deltas_begun": bool(begun.get("deltas_begun")),
-        "rejoin": begun.get("mode") == ROLLING,
+        "rejoin": _cut_rolling(begun),
         "mode": WINDOW,
         "why": "a rollback always has one",
         "window": True,

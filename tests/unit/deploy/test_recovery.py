@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.plan import deploy_plan, rollback_plan
@@ -81,3 +82,29 @@ def test_an_entry_says_whether_the_database_may_be_between_two_releases(
     plan: dict[str, Any], recovery: str, begun: bool
 ) -> None:
     assert evaluated("deploy__entry.deltas_begun", plan, deploy__recovery=recovery) is begun
+
+
+CUT = {**BEGUN, "kind": "deploy", "release": "b", "mode": "rolling"}
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        (deploy(journal=(CUT,)), True),
+        (deploy(journal=({**CUT, "mode": "window", "rejoin": True},)), True),
+        (rollback_plan(looks(journal=(CUT,)), "now"), True),
+        (rollback_plan(looks(journal=({**CUT, "mode": "window", "rejoin": True},)), "now"), True),
+        (deploy(), False),
+        (rollback_plan(looks(), "now"), False),
+    ],
+)
+def test_what_a_cut_off_rolling_deploy_left_out_takes_requests_again_also_when_the_next_run_fails(
+    plan: dict[str, Any], expected: bool
+) -> None:
+    assert plan["mode"] == "window"
+    rescue = yaml.safe_load((ROOT / "roles/deploy/tasks/recover.yml").read_text())
+    (condition,) = (task["when"] for task in rescue if task["name"] == "Have it take requests again")
+    assert evaluated(condition, plan) is expected
+    assert evaluated("deploy__entry.rejoin", plan, deploy__recovery="stay") is expected, "a third run would not know"
+    lost = {"w0": {"inventory_hostname": "w0", "deploy__balanced": {"unreachable": True}}}
+    assert evaluated("deploy__not_rejoined", plan, hostvars=lost) == (["w0"] if expected else [])
