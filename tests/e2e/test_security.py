@@ -1,11 +1,13 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The promises of docs/threat-model.md that a whole deploy could break, watched on a web host while it runs."""
+"""The promises of docs/threat-model.md that a whole deploy could break, watched on a web host and the controller."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,13 @@ from tests.support.site import first_release, release
 
 WEB1 = address("web1")
 WATCH = "/run/lamp-watch"
-# Looks at every process and every temporary file until it is told to stop, and writes what it found. The secrets to
-# look for come on its standard input; tokens it learns from the folder of the bypass, as root may.
+TEMPORARY = "/tmp /var/tmp /dev/shm /root/.ansible"  # noqa: S108 - to look at, not to write to
+# Looks at every process, and every file below the folders that are named behind its own path, until it is told to stop,
+# and writes what it found. The secrets to look for come on its standard input; tokens it learns from the folder of the
+# bypass, as root may.
 WATCHER = r"""
 import json, os, sys, time
-watch = "/run/lamp-watch"
+watch, *tops = sys.argv[1:]
 secrets = set(sys.stdin.read().split())
 bypass, found, tokens, rounds = "/var/lib/lamp.cluster/maintenance/shop/bypass", set(), set(), 0
 print("ready", flush=True)
@@ -38,7 +42,7 @@ while not os.path.exists(watch + ".stop"):
             except OSError:
                 continue
             found.update(f"{place}: {text[:300]}" for secret in secrets | tokens if secret in text)
-    for top in ("/tmp", "/var/tmp", "/dev/shm", "/root/.ansible"):
+    for top in tops:
         for folder, _folders, files in os.walk(top):
             for name in files:
                 path = os.path.join(folder, name)
@@ -52,6 +56,28 @@ json.dump({"found": sorted(found), "tokens": sorted(tokens), "rounds": rounds}, 
 """
 
 
+class WatchedController:
+    """A watch on this machine, which sees the processes of all hosts, too."""
+
+    def __init__(self, folder: Path, secret: str) -> None:
+        self.path = folder / "watch"
+        (folder / "watch.py").write_text(WATCHER)
+        command = [sys.executable, str(folder / "watch.py"), str(self.path), str(Path.home() / ".ansible")]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(secret)
+        self.process.stdin.close()
+        assert self.process.stdout.readline() == "ready\n"
+
+    def stop(self) -> dict[str, Any]:
+        stop = self.path.with_suffix(".stop")
+        stop.touch()
+        assert self.process.wait(60) == 0
+        stop.unlink()
+        found: dict[str, Any] = json.loads(self.path.with_suffix(".json").read_text())
+        return found
+
+
 class Watched:
     """A watch on web1: what it found, once it was stopped."""
 
@@ -62,7 +88,9 @@ class Watched:
         # The shell that is given the secret here has ended before the watch begins.
         cluster.ssh(WEB1, f"umask 077; cat >{WATCH}.secret <<'@@end'\n{secret}\n@@end")
         cluster.ssh(
-            WEB1, f"(python3 {WATCH}.py <{WATCH}.secret >{WATCH}.log 2>&1 &); until grep -q . {WATCH}.log; do :; done"
+            WEB1,
+            f"(python3 {WATCH}.py {WATCH} {TEMPORARY} <{WATCH}.secret >{WATCH}.log 2>&1 &);"
+            f" until grep -q . {WATCH}.log; do :; done",
         )
 
     def stop(self) -> dict[str, Any]:
@@ -88,7 +116,10 @@ def deployed(shop: Cluster, folder: Path) -> Iterator[tuple[str, dict[str, Any],
     """A deploy at -vvv with a window, and a rollback, both watched: the output, what each watch found."""
     made = release(folder / "s1", "s1", after=folder / "s0")
     first = Watched(shop)
+    controller = WatchedController(folder, shop.variables["shop_db_password"])
     run = shop.deploy(made, "-vvv", "-e", "deploy_mode=window")
+    at_home = controller.stop()
+    assert (at_home["found"], at_home["rounds"] > 20) == ([], True)
     seen = first.stop()
     assert run.code == 0, run.output
     second = Watched(shop)
