@@ -74,16 +74,17 @@ previous:
   type: str
   sample: 81be22d5cf0a9a31
 releases:
-  description: The releases on the host, each as M(lamp.cluster.release) tells it, with the number of its last delta.
+  description: The releases on the host, each as M(lamp.cluster.release) tells it, with its deltas.
   returned: success
   type: list
   elements: dict
   contains:
-    last_delta:
-      description: The highest number of its deltas, 0 where it has none.
-      type: int
+    deltas:
+      description: The numbers of its deltas, in their order.
+      type: list
+      elements: int
   sample:
-    - {release: 2f1c9a04be7712aa, staged_at: "2026-11-21T03:00:00Z", active: true, rejected: "", last_delta: 42}
+    - {release: 2f1c9a04be7712aa, staged_at: "2026-11-21T03:00:00Z", active: true, rejected: "", deltas: [41, 42]}
 block:
   description: The block in force, with C(owner) and C(since) (seconds since 1970); empty when the site is open.
   returned: success
@@ -117,13 +118,13 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.state import
 SHOWN = 20  # entries of the journal
 
 
-def last_delta(release: str, folder: str) -> int:
-    """The highest number of the deltas in a release, by the names of its files alone."""
+def deltas(release: str, folder: str) -> list[int]:
+    """The numbers of the deltas in a release, by the names of its files alone."""
     try:
         names = os.listdir(os.path.join(release, folder)) if folder else []
     except FileNotFoundError:
-        return 0
-    return max((int(match.group(1)) for match in map(FILE_NAME.fullmatch, names) if match), default=0)
+        return []
+    return sorted(int(match.group(1)) for match in map(FILE_NAME.fullmatch, names) if match)
 
 
 def releases(params: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -131,7 +132,7 @@ def releases(params: dict[str, t.Any]) -> dict[str, t.Any]:
     layout = Layout(params["path"])
     found = facts(layout, State(layout))
     for known in found["releases"]:
-        known["last_delta"] = last_delta(layout.release(known["release"]), params["deltas"])
+        known["deltas"] = deltas(layout.release(known["release"]), params["deltas"])
     return {**found, "current_whole": bool(found["current"]) and layout.is_staged(found["current"])}
 
 

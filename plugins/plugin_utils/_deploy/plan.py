@@ -147,7 +147,9 @@ def rollback_plan(
     else:
         left, target = first["current"], ""
     target = release or target or first["previous"]
-    numbers = {known["release"]: known["last_delta"] for look in looks.values() for known in look["releases"]}
+    deltas = {known["release"]: set(known["deltas"]) for look in looks.values() for known in look["releases"]}
+    unseen = sorted(deltas.get(left, set()) - deltas.get(target, set()))
+    undo_to = max(deltas.get(target, set()), default=0)
     return {
         "kind": "rollback",
         "id": ident,
@@ -169,13 +171,13 @@ def rollback_plan(
         "can_go_back": _whole(looks, current),
         "undo": undo,
         "undo_begun": bool(begun.get("kind") == "rollback" and begun.get("undo")),
-        "undo_to": numbers.get(target, 0),
-        "deltas_stay": not undo and numbers.get(left, 0) > numbers.get(target, 0),
+        "undo_to": undo_to,
+        "deltas_stay": [] if undo else unseen,
         "todo": bool(blocked_by(looks) or begun or any(name != target for name in current.values())),
         "continues": _words(begun),
         "refusals": [
             *_rollback_refusals(looks, target),
-            *(_undo_refusals(target) if undo and numbers.get(target) == 0 else []),
+            *(_undo_refusals(target, undo_to, unseen) if undo and target in deltas else []),
         ],
     }
 
@@ -201,12 +203,21 @@ def _rollback_refusals(looks: t.Mapping[str, Look], target: str) -> list[str]:
     return []
 
 
-def _undo_refusals(target: str) -> list[str]:
-    """Of a release without deltas: its folder may have another name. To undo all deltas may be to drop all tables."""
-    return [
-        f"Release {target} has no deltas in deploy_deltas, so that all deltas of the database would be undone. Go back"
-        " without rollback_undo, and undo deltas with lamp.cluster.dbdeploy, to a number that you know."
-    ]
+def _undo_refusals(target: str, undo_to: int, unseen: list[int]) -> list[str]:
+    """What is undone is what is above the release's last delta: that must not be everything, nor less than it lacks."""
+    if not undo_to:  # its folder may have another name; to undo all deltas may be to drop all tables
+        return [
+            f"Release {target} has no deltas in deploy_deltas, so that all deltas of the database would be undone. Go"
+            " back without rollback_undo, and undo deltas with lamp.cluster.dbdeploy, to a number that you know."
+        ]
+    late = [number for number in unseen if number < undo_to]
+    if late:
+        return [
+            f"Release {target} has never seen {_numbers(late)}, which came late: below its own delta {undo_to}, and"
+            " only what is above that is undone. Go back without rollback_undo if the older code can work with the"
+            " schema, or write a delta that takes it back, and deploy."
+        ]
+    return []
 
 
 def _numbers(deltas: list[int]) -> str:
@@ -247,9 +258,10 @@ def _delta_words(plan: Plan) -> str:
     if plan["undo"]:
         return f"those above {plan['undo_to']} are undone"
     if plan["deltas_stay"]:
+        late = min(plan["deltas_stay"]) < plan["undo_to"]
         return (
-            f"those above {plan['undo_to']} stay applied, which release {plan['release']} has never seen;"
-            " -e rollback_undo=true undoes them"
+            f"{', '.join(map(str, plan['deltas_stay']))} stay applied, which release {plan['release']} has never seen;"
+            f" {'only new deltas take back' if late else '-e rollback_undo=true undoes'} them"
         )
     return "none to undo"
 

@@ -48,9 +48,9 @@ def test_it_tells_releases_block_and_journal(root: Path) -> None:
     told = status(root)
     assert (told["changed"], told["problems"], told["block"]) == (False, [], {})
     assert (told["current"], told["current_whole"], told["previous"]) == ("b", True, "")
-    assert [(known["release"], known["last_delta"], known["rejected"]) for known in told["releases"]] == [
-        ("a", 2, "rolled back"),
-        ("b", 30, ""),
+    assert [(known["release"], known["deltas"], known["rejected"]) for known in told["releases"]] == [
+        ("a", [1, 2], "rolled back"),
+        ("b", [1, 2, 30], ""),
     ]
     assert [entry["id"] for entry in told["journal"]] == [str(number) for number in range(10, 30)]
 

@@ -28,7 +28,7 @@ def look(
         "current_whole": current in releases,
         "previous": "",
         "releases": [
-            {"release": name, "rejected": "bad" if name in rejected else "", "last_delta": ord(name) - 96}
+            {"release": name, "rejected": "bad" if name in rejected else "", "deltas": list(range(1, ord(name) - 95))}
             for name in releases
         ],
         "block": {"owner": owner, "since": 0.0} if owner else {},
@@ -129,8 +129,20 @@ def test_a_rollback_leaves_what_is_live_or_was_about_to_be(made: dict[str, Any],
 
 def test_a_rollback_says_which_deltas_stay_or_are_undone() -> None:
     kept, undone = back(look("b", previous="a")), back(look("b", previous="a"), undo=True)
-    assert "those above 1 stay applied" in "\n".join(plan_lines(kept))
+    assert "Deltas: 2 stay applied, which release a has never seen; -e rollback_undo" in "\n".join(plan_lines(kept))
     assert "those above 1 are undone" in "\n".join(plan_lines(undone))
+
+
+def test_a_rollback_knows_a_delta_that_came_late_below_those_of_the_release_that_it_goes_back_to() -> None:
+    merged = look("b", previous="a")
+    merged["releases"] = [
+        {"release": "a", "rejected": "", "deltas": [40, 42]},
+        {"release": "b", "rejected": "", "deltas": [40, 41, 42]},
+    ]
+    kept, undone = back(merged), back(merged, undo=True)
+    assert kept["refusals"] == []
+    assert "Deltas: 41 stay applied, which release a has never seen; only new deltas" in "\n".join(plan_lines(kept))
+    assert "Release a has never seen delta 41, which came late: below its own delta 42" in " ".join(undone["refusals"])
 
 
 def test_a_host_that_was_away_does_not_make_an_ended_deploy_unfinished() -> None:

@@ -25,7 +25,7 @@ UNTOUCHED = {"skipped": True}
 
 def looks(*, owner: str = "", journal: tuple[dict[str, Any], ...] = ()) -> dict[str, dict[str, Any]]:
     """Of one host, on which the release a is live and b is there."""
-    releases = [{"release": name, "rejected": "", "last_delta": 0} for name in "ab"]
+    releases = [{"release": name, "rejected": "", "deltas": []} for name in "ab"]
     block = {"owner": owner, "since": 0.0} if owner else {}
     host = {"current": "a", "previous": "b", "releases": releases, "block": block, "journal": list(journal)}
     return {"w0": {**host, "problems": []}}
