@@ -95,6 +95,12 @@ journal:
   returned: success
   type: list
   elements: dict
+doubt:
+  description:
+    - Why it is not known whether the site is blocked, where a deploy, named in RV(block), left it between open and
+      blocked. The next deploy or rollback brings all of it to one state. Empty where there is no such doubt.
+  returned: success
+  type: str
 problems:
   description: What could not be told, and why.
   returned: success
@@ -144,8 +150,13 @@ def block(params: dict[str, t.Any]) -> dict[str, t.Any]:
 
 def proof(params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Nothing, when the web server shows the same. One that does not look for the file is a problem, not open."""
-    if params["site"]:
-        make_blocker({"name": params["site"], "state_dir": params["state_dir"], "proof_timeout": 10}).examine()
+    try:
+        if params["site"]:
+            make_blocker({"name": params["site"], "state_dir": params["state_dir"], "proof_timeout": 10}).examine()
+    except LampError as error:
+        if error.code != "maintenance_unknown_state" or error.details.get("owner") != "deploy":
+            raise
+        return {"doubt": str(error)}
     return {}
 
 
@@ -154,7 +165,7 @@ def status(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     result: dict[str, t.Any] = {
         "changed": False, "current": "", "current_whole": False, "previous": "", "releases": [], "block": {},
-        "journal": [], "problems": [],
+        "doubt": "", "journal": [], "problems": [],
     }  # fmt: skip
     for part in (releases, block, proof, lambda _params: {"journal": Journal(*journal(params)).entries()[-SHOWN:]}):
         try:

@@ -193,7 +193,7 @@ def disable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
     if module.check_mode:
         return result
     if result["changed"]:
-        blocker.disable()
+        blocker.backend.withdraw()
     blocker.prove_open(before)
     elsewhere = blocker.elsewhere()
     if elsewhere:

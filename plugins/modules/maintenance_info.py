@@ -38,13 +38,13 @@ blocked:
   returned: success
   type: bool
 owner:
-  description: Who blocks it; empty when nobody does.
-  returned: success
+  description: Who blocks it; empty when nobody does. Of a block that is not wholly there, who left it so.
+  returned: success, and with V(maintenance_unknown_state) where something says so
   type: str
   sample: operator
 blocked_since:
   description: When the block began, in seconds since 1970.
-  returned: when the site is blocked
+  returned: when the site is blocked, and as RV(owner)
   type: float
 page_message:
   description: What the page says.

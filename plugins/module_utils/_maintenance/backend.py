@@ -20,13 +20,20 @@ class Backend(t.Protocol):
     rules: Rules
 
     def publish(self, state: State) -> None:
-        """Put in place all that visitors get."""
+        """Block the site, or bring its block to ``state``.
+
+        One atomic step after the other, in an order in which a run that ends between two leaves a site that is open or
+        blocked; or, where there is no such order, one whose flag says who left it between the two.
+        """
 
     def shows(self, state: State) -> bool:
-        """Whether it is in place."""
+        """Whether all of ``state`` is in place, and nothing else."""
+
+    def shown(self, state: State) -> State | None:
+        """The block that visitors meet: that of ``state``, with its page and its token as they are; else None."""
 
     def withdraw(self) -> None:
-        """Take it away."""
+        """Open the site, in such an order."""
 
     def lingers(self) -> bool:
         """Whether something of a block is in force although the site's state says that it is open."""
@@ -42,17 +49,24 @@ class FolderBackend:
     """A web server that looks for a file at each request and serves a folder."""
 
     def __init__(self, site: Site, files: t.Sequence[str], status_port: int) -> None:
+        self.site = site
         self.rules = Rules(files)
         self.served = Served(site.folder)
         self.status_url = f"http://{site.name}.status:{status_port}/server-status"  # several sites share the port
 
     def publish(self, state: State) -> None:
         self.served.publish(state)
+        self.site.write(state)
+        self.served.tidy(state)
 
     def shows(self, state: State) -> bool:
         return self.served.shows(state)
 
+    def shown(self, state: State) -> State | None:
+        return self.served.shown(state)
+
     def withdraw(self) -> None:
+        self.site.remove()
         self.served.withdraw()
 
     def lingers(self) -> bool:

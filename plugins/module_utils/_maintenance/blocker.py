@@ -75,19 +75,25 @@ class Blocker:
     def examine(self) -> State | None:
         """The state of the site, proven; an open one by the rules that are in force.
 
-        :raises LampError: ``maintenance_unknown_state`` or that of ``check_rules``
+        :raises LampError: ``maintenance_unknown_state``, with the owner of a block that is not wholly there; or that of
+            ``check_rules``
         """
         self.check_rules()
         state = self.site.read()
         if state is None:
             found = "something of a block is in force" if self.backend.lingers() else None
         else:
-            found = "what it shows was changed" if not self.backend.shows(state) else self._seen(_is_blocked(state))
+            shown = self.backend.shown(state)
+            found = "that is not what it shows" if shown is None else self._seen(_is_blocked(state))
+            state = shown or state
         if found is not None:
             raise LampError(
                 "maintenance_unknown_state",
                 f"{self.site.flag} says that the site is {'blocked' if state else 'open'}, but {found}.",
-                "Block it or open it by the module: that brings all of it to one state.",
+                "Was it a deploy or a rollback that was cut off, the same command again mends it. Else run"
+                " ansible-playbook lamp.cluster.maintenance -e maintenance_state=enabled, or disabled: that brings all"
+                " of it to one state.",
+                **({"owner": state["owner"], "blocked_since": state["since"]} if state else {}),
             )
         return state
 
@@ -95,19 +101,14 @@ class Blocker:
         """Put ``state`` in force and prove it; put back what was there when that fails."""
         before = self.site.read()
         try:
-            self._put(state)
+            self.backend.publish(state)
             self.prove_blocked(state)
         except (LampError, OSError):
             if before is None:
-                self.disable()
+                self.backend.withdraw()
             else:
-                self._put(before)
+                self.backend.publish(before)
             raise
-
-    def disable(self) -> None:
-        """Take the block away."""
-        self.site.remove()
-        self.backend.withdraw()
 
     def prove_blocked(self, state: State) -> None:
         """Return when this host answers with this block's own marker. :raises LampError: ``maintenance_not_proven``"""
@@ -148,10 +149,6 @@ class Blocker:
                 return {"drained": not left, "in_flight": left, "drain_seconds": round(waited, 3)}
             again = True
             time.sleep(0.05)
-
-    def _put(self, state: State) -> None:
-        self.backend.publish(state)
-        self.site.write(state)
 
     def _seen(self, expected: t.Callable[[Answer], bool]) -> str | None:
         return self._ask_until(expected, self.probe_url)

@@ -9,6 +9,7 @@ HAProxy reads when it is reloaded or started.
 
 from __future__ import annotations
 
+import json
 import re
 import typing as t
 from pathlib import Path
@@ -31,6 +32,7 @@ class HAProxy:
     def __init__(self, site: Site, files: t.Sequence[str], socket: str, backends: t.Sequence[str]) -> None:
         mark = f"lamp-maintenance {re.escape(site.name)} in"
         part = rf"^# BEGIN {mark} (?P<section>\S+)\n(?P<text>.*?)^# END {mark} (?P=section)$"
+        self.site = site
         self.rules = Rules(files, part)
         self.map = site.folder / "haproxy.map"
         self.runtime = Runtime(socket)
@@ -40,16 +42,34 @@ class HAProxy:
         entries = _entries(state)
         for name in (self.map.parent.parent, self.map.parent):
             folder(name, 0o755 if name == self.map.parent.parent else 0o711)
+        anew = not self.site.flag.exists()
+        if anew:
+            self.site.write(state)
         _durable.write(self.map, _text(entries), 0o600)
         self._commit(entries)
+        if not anew:
+            self.site.write(state)
 
     def shows(self, state: State) -> bool:
         entries = _entries(state)
         return has(self.map, _text(entries)) and self._loaded() == entries
 
+    def shown(self, state: State) -> State | None:
+        """The file may hold the page of a later run that was cut off: the next reload would show it."""
+        loaded = self._loaded()
+        try:
+            page = json.loads(loaded["json"])
+            token = next((key for key, value in loaded.items() if value == BYPASS), "")
+            found = {**state, "message": page["message"], "retry_after": page["retry_after"], "token": token}
+            whole = _entries(found) == loaded and _read(str(self.map)).startswith(f"nonce {state['nonce']}\n")
+            return found if whole else None
+        except (ValueError, KeyError, TypeError):
+            return None
+
     def withdraw(self) -> None:
         _durable.write(self.map, "", 0o600)
         self._commit({})
+        self.site.remove()
 
     def lingers(self) -> bool:
         return not has(self.map, "") or bool(self._loaded())

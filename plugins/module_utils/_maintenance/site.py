@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The block of a site as it lies on the host: a folder of root's, outside of any release.
 
-``enabled`` says that the site is blocked, and all that a later run must know. It appears last and goes first.
+``enabled`` says that the site is blocked, and all that a later run must know. Apache and nginx block while it is there,
+so that it appears last and goes first. HAProxy does not look for it: there it appears first and goes last, as it names
+the owner of what a run that was cut off left half done.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ class Site:
         )
 
     def write(self, state: State) -> None:
-        """Say that the site is blocked; what shows it must be in place."""
+        """Say that the site is blocked."""
         _durable.write(self.flag, json.dumps(state), 0o600)
 
     def remove(self) -> None:

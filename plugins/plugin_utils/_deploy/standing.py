@@ -32,15 +32,18 @@ def host_line(name: str, look: Look) -> str:
         release += " (which is not there: current leads nowhere)"
     block = look["block"]
     state = f"blocked by {block['owner']} since {_moment(block['since'])}" if block else "open"
+    if look["doubt"]:
+        state = f"left between open and blocked by a deploy of {_moment(block['since'])}: {look['doubt']}"
     problems = "".join(f"; {problem}" for problem in look["problems"])
     return f"{name}: {release}, {'block unknown' if problems and not block else state}{problems}"
 
 
 def site_line(looks: t.Mapping[str, Look], away: list[str]) -> str:
     """The site as a whole, as far as it is known."""
-    blocked = blocked_by(looks)
-    unknown = [*away, *(host for host, look in looks.items() if look["problems"])]
-    if not blocked and all(look["problems"] for look in looks.values()):
+    blocked = [host for host in blocked_by(looks) if not looks[host]["doubt"]]
+    doubtful = [host for host, look in looks.items() if look["problems"] or look["doubt"]]
+    unknown = [*away, *doubtful]
+    if not blocked and len(doubtful) == len(looks):
         return "unknown"
     state = "open" if not blocked else f"blocked on {'all hosts' if len(blocked) == len(looks) else ', '.join(blocked)}"
     return state + (f"; unknown of {', '.join(unknown)}" if unknown else "")
@@ -165,6 +168,8 @@ def standing(
         *(f"  {history_line(entry)}" for entry in told[-HISTORY:]),
     ]
     verdict, command = _next(looks, busy, away, database)
+    if command.startswith((DEPLOY, ROLLBACK)) and any(look["problems"] for look in looks.values()):
+        command = f"mend what is named above, which keeps a deploy from beginning; then {command}"
     lines += [f"So: {verdict}", f"Next: {command}"]
     return {
         "verdict": verdict,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._haproxy.runtime import Runtime
 
 from tests.integration.maintenance.conftest import BlockableSite
 from tests.support.modules import BIN, COLLECTIONS
@@ -159,6 +160,23 @@ def test_what_a_lost_load_balancer_shows_is_unknown_and_the_status_says_so(contr
         assert words in said, controller.output
 
 
+def test_a_load_balancer_left_between_open_and_blocked_is_mended_by_the_same_deploy(controller: Controller) -> None:
+    Runtime(controller.site.variables["maintenance_haproxy_socket"]).tell(
+        f"clear map {controller.site.variables['maintenance_state_dir']}/shop/haproxy.map"
+    )
+    plays = [
+        controller.play([role("status", deploy_name="shop")]),
+        controller.play([controller.deploy("shop", "1", deploy_mode="window")]),
+    ]
+    code, output = controller.run(plays)
+    said = output.partition("Say where the application stands")[2]
+    for words in ("left between open and blocked by a deploy", "So: a deploy is unfinished", "Next: ansible-playbook"):
+        assert words in said, output
+    assert code == 0, output
+    assert [journal[-1]["result"] for journal in controller.journals("shop")] == ["deployed"] * 2
+    assert controller.site.get().body == "Shop"
+
+
 def test_a_part_of_the_web_hosts_gets_code_and_nothing_more(controller: Controller) -> None:
     tagged = controller.play([controller.deploy("wiki", "2", tagged=True)], hosts="web:spare", serial=1)
     code, output = controller.run([tagged], "--limit", "b,c")
@@ -193,6 +211,13 @@ def test_a_lost_host_of_the_deltas_is_no_lost_web_host(controller: Controller) -
     assert "stopped before anything was changed" in output, output
     assert "c could not be reached." in output, output
     assert "a could not be reached" not in output, output
+
+
+def test_the_status_tells_of_the_only_host_left_where_the_one_with_the_lock_is_away(controller: Controller) -> None:
+    status = controller.play([*lose("a"), role("status", deploy_name="wiki")], any_errors_fatal=False)
+    _code, output = controller.run([status])
+    for words in ("a: cannot be reached", "b: ", "Lock: unknown: "):
+        assert words in output.rpartition("Say where the application stands")[2], output
 
 
 def test_a_session_store_that_the_window_could_not_purge_stops_the_deploy_in_front_of_it(

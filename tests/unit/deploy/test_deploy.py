@@ -32,6 +32,7 @@ def look(
             for name in releases
         ],
         "block": {"owner": owner, "since": 0.0} if owner else {},
+        "doubt": "",
         "journal": [],
         "problems": [],
         **more,
@@ -238,6 +239,16 @@ def test_what_is_not_known_is_said_to_be_unknown() -> None:
     assert half["lines"][0] == "Site: open; unknown of w0"
     assert "Lock: unknown: no route" in told["lines"]
     assert "Database: unknown: Cannot connect." in told["lines"]
+
+
+def test_what_a_deploy_would_refuse_comes_before_the_command_that_goes_on() -> None:
+    half = look(owner="deploy", doubt="The flag says more than the map.", journal=[entry()])
+    told = standing({"w0": half}, FREE, QUIET, [])
+    assert told["lines"][0] == "Site: unknown"
+    assert told["hosts"][0].endswith("by a deploy of 1970-01-01 00:00:00Z: The flag says more than the map.")
+    assert told["next"].startswith("ansible-playbook lamp.cluster.deploy")
+    told = standing({"w0": look(problems=["The rules were edited."], journal=[entry()])}, FREE, QUIET, [])
+    assert told["next"].startswith("mend what is named above, which keeps a deploy from beginning; then ansible")
 
 
 def test_a_dead_holder_and_half_a_delta_are_named() -> None:
