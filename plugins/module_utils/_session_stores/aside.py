@@ -32,15 +32,13 @@ class Aside:
 
         False where the file system, or what is mounted there, does not allow it.
         """
-        with folders.closing(folders.open_folder(self.parent, itself=False)) as parent:
-            if not folders.only_root_writes(parent):
-                raise LampError(
-                    "session_purge_unsafe_parent",
-                    f"{self.place.path} cannot be exchanged: others than root can write in {self.parent}.",
-                    "Set dedicated to false, or give the session folder a parent that belongs to root.",
-                )
+        with folders.closing(self._open_safe_parent()) as parent:
             name = f".{self.base}.purged-{secrets.token_hex(8)}"
-            with folders.closing(folders.make_private(parent, name)) as made:
+            try:
+                new = folders.make_private(parent, name)
+            except OSError:
+                return False  # one that cannot be written to: the folder itself may be another file system
+            with folders.closing(new) as made:
                 with contextlib.suppress(OSError):  # no room, no links: the files can be removed all the same
                     self._copy(folder, made, self.place.depth)
                     if folders.exchange(parent, name, self.base):
@@ -48,6 +46,21 @@ class Aside:
                 self._clear(made, self.place.depth)
             os.rmdir(name, dir_fd=parent)
             return False
+
+    def check(self) -> None:
+        """See that root alone can change the folder's name. :raises LampError: ``session_purge_unsafe_parent``"""
+        os.close(self._open_safe_parent())
+
+    def _open_safe_parent(self) -> int:
+        parent = folders.open_folder(self.parent, itself=False)
+        if folders.only_root_writes(parent):
+            return parent
+        os.close(parent)
+        raise LampError(
+            "session_purge_unsafe_parent",
+            f"{self.place.path} cannot be exchanged: others than root can write in {self.parent}.",
+            "Set dedicated to false, or give the session folder a parent that belongs to root.",
+        )
 
     def _copy(self, model: int, made: int, depth: int) -> None:
         """The folders of ``model``, and the sessions to keep; each folder is handed over once it is complete."""

@@ -19,6 +19,7 @@ PAGES = (50, 2000)  # documents that are read in one step, at least and at most:
 BYTES = 4 << 20
 MISSING, DENIED, CONFLICT, EXISTS = 404, (401, 403), 409, 412
 STATE = "lamp_purge"  # the document that holds what must outlive the database
+ADMIN = "_admin"  # the role of server admins
 EPOCH = "lamp-epoch"  # this collection's own handler counts sessions of the epoch that it holds alone
 TRIES = 5  # to raise it, while requests make it
 MILLISECONDS = 10**11  # a createdAt above that is not in seconds
@@ -42,6 +43,7 @@ class CouchDb(Simple):
         self.ended: bool | None = None  # in a window: whether the epoch has ended all sessions, and they were told
         own = (f"session-{hashlib.sha256(text.encode()).hexdigest()}" for text in self.selection.keep_ids)
         self.kept = self.selection.keep_ids | frozenset(own)  # the own handler stores ids hashed
+        self.saved: dict[str, t.Any] = {}  # in check mode, what a purge that was killed has yet to put back
         self.name = f"couchdb {self.database}"
 
     def begin(self, check: bool) -> dict[str, t.Any]:
@@ -49,13 +51,41 @@ class CouchDb(Simple):
 
         What an earlier purge began is finished first, if it was killed while the database was made anew.
         """
-        saved = self._ask("GET", f"{self.side}/{STATE}", missing=True)
-        if saved and not check:
-            self._restore(saved)
+        if self.dedicated:
+            self._check_admin()
+        self._finish(check)
         return self._raise_epoch(check)
+
+    def _finish(self, check: bool) -> None:
+        """Put back what a purge that was killed has not; in check mode only know of it."""
+        saved = self._saved()
+        if check:
+            self.saved = saved
+        elif saved:
+            self._restore(saved)
+
+    def _saved(self) -> dict[str, t.Any]:
+        return self._ask("GET", f"{self.side}/{STATE}", missing=True) or {}
+
+    def _is_away(self) -> bool:
+        """Whether the database is missing for the moment: a purge was killed between dropping and making it."""
+        return self._ask("GET", self.path, missing=True) is None and bool(self._saved())
+
+    def _check_admin(self) -> None:
+        """See that the user may drop databases. Servers that do not tell are taken at their word later."""
+        user = (self._ask("GET", "/_session", missing=True) or {}).get("userCtx", {})
+        if "roles" in user and ADMIN not in user["roles"]:
+            raise LampError(
+                "session_purge_denied",
+                f"The user {user.get('name') or 'without a name'} may not drop and make anew the database"
+                f" {self.database} at {self.client.url}: that takes a server admin. Nothing was purged.",
+                "Give login_user and login_password of one, or set dedicated to false.",
+            )
 
     def count(self) -> Tally:
         """Documents that are sessions; all but design documents where they are ended at once."""
+        if self._is_away():
+            return Tally(0, 0, exact=self.dedicated or self.ended is None)
         if not self.dedicated and self.ended is None:
             return self._walk(self._is_selected, remove=False)
         number = int(self._ask("GET", self.path)["doc_count"]) - len(self._lasting())
@@ -82,8 +112,9 @@ class CouchDb(Simple):
 
     def sweep(self, remove: bool) -> int:
         """Delete the sessions that an epoch ended in an earlier run, or in a window."""
+        self._finish(check=not remove)
         epoch = self._read_epoch()
-        if not epoch:
+        if not epoch or self._is_away():
             return 0
         self.live_from = 0
         return self._walk(lambda document: self._epoch_of(document) < int(epoch["epoch"]), remove).selected
@@ -92,7 +123,8 @@ class CouchDb(Simple):
 
     def _read_epoch(self) -> dict[str, t.Any]:
         """The document that holds it; empty where another handler's sessions are."""
-        epoch: dict[str, t.Any] = self._ask("GET", f"{self.path}/{EPOCH}", missing=True) or {}
+        waiting = {document["_id"]: document for document in self.saved.get("documents", ())}
+        epoch: dict[str, t.Any] = self._ask("GET", f"{self.path}/{EPOCH}", missing=True) or waiting.get(EPOCH, {})
         self.live_from = int(epoch.get("epoch", 0))
         self.first = int(epoch.get("first", 0))
         return epoch
@@ -122,8 +154,10 @@ class CouchDb(Simple):
 
     def _kept(self) -> list[dict[str, t.Any]]:
         """The sessions to keep, as documents."""
+        if not self.kept or self._is_away():
+            return []
         answer = self._ask("POST", f"{self.path}/_all_docs?include_docs=true", {"keys": sorted(self.kept)})
-        return [row["doc"] for row in answer["rows"] if row.get("doc")] if self.kept else []
+        return [row["doc"] for row in answer["rows"] if row.get("doc")]
 
     # -- document by document
 

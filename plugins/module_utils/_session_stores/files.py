@@ -51,17 +51,21 @@ class Files:
         self.exchanges = alone and params["leftovers"] == "leave"
 
     def begin(self, check: bool) -> dict[str, t.Any]:
-        """See that the sessions are one application's.
+        """See that the sessions are one application's, and that they can be removed.
 
         No epoch is needed: an open session file that is removed takes what its request still writes with it.
 
-        :raises LampError: ``session_purge_shared_folder``
+        :raises LampError: ``session_purge_shared_folder``, ``session_purge_unsafe_parent``,
+            ``session_purge_not_removed``
         """
-        if self.shared:
-            with self._open() as folder:
-                # Where the owner alone can write, nobody else has put a session: to ask costs a call a file.
-                if self.place.depth or os.fstat(folder).st_mode & 0o022:
-                    self._check_owners(folder)
+        if self.exchanges:
+            self.aside.check()
+        with self._open() as folder:
+            if not os.access(".", os.W_OK, dir_fd=folder, effective_ids=True):
+                raise self.place.read_only()
+            # Where the owner alone can write, nobody else has put a session: to ask costs a call a file.
+            if self.shared and (self.place.depth or os.fstat(folder).st_mode & 0o022):
+                self._check_owners(folder)
         return {}
 
     def _check_owners(self, folder: int) -> None:

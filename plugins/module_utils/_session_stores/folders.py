@@ -107,15 +107,23 @@ def dress(made: int, model: int) -> None:
     """Give a folder the owner, mode, access list and label of another."""
     status = os.fstat(model)
     os.fchown(made, status.st_uid, status.st_gid)
+    attributes = _attributes(model)
+    for attribute in set(_attributes(made)) - set(attributes):
+        if attribute.startswith("system."):  # access lists, which the folder above gave it
+            os.removexattr(made, attribute)
     os.fchmod(made, stat.S_IMODE(status.st_mode))
+    for attribute in attributes:
+        os.setxattr(made, attribute, os.getxattr(model, attribute))
+
+
+def _attributes(folder: int) -> list[str]:
+    """The names of its attributes; none on a file system that has none."""
     try:
-        attributes = os.listxattr(model)
+        return os.listxattr(folder)
     except OSError as error:
         if error.errno != errno.ENOTSUP:
             raise
-        return  # a file system without attributes has none to copy
-    for attribute in attributes:
-        os.setxattr(made, attribute, os.getxattr(model, attribute))
+        return []
 
 
 def link(name: str, folder: int, other: int) -> None:

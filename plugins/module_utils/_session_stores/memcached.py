@@ -11,9 +11,13 @@ import typing as t
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Simple, Tally, addresses
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.memcached_client import Binary, Text, failed
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import Names, Selection
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import (
+    PHP_PREFIXES,
+    Names,
+    Selection,
+    names_on_server,
+)
 
-PREFIX = "memc.sess.key."
 LOCK = "lock."  # php-memcached: between the prefix and the id
 
 
@@ -39,10 +43,11 @@ class Memcached(Simple):
             )
 
     def begin(self, check: bool) -> dict[str, t.Any]:
-        """See whose the names are, where that can be asked at all."""
-        if self.names.open and not self.dedicated:
-            self.count()
-            self.names.check_seen()
+        """See whether the server would let itself be flushed."""
+        if self.dedicated:
+            with contextlib.closing((Binary if self.params["sasl"] else Text)(self.address, self.params)) as client:
+                if client.stats(b"settings").get(b"flush_enabled") == b"no":
+                    raise failed(self.address, "it was started with -F and refuses flush_all; set dedicated to false")
         return {}
 
     def count(self) -> Tally:
@@ -117,5 +122,5 @@ class Memcached(Simple):
 
 def stores(params: dict[str, t.Any]) -> list[Memcached]:
     """The servers, each a place of its own."""
-    names = Names(params["prefix"] or PREFIX, params["id_pattern"])
+    names = names_on_server(params, PHP_PREFIXES["memcached"])
     return [Memcached(params, address, names) for address in addresses.parse(params["servers"] or ["127.0.0.1"], 11211)]

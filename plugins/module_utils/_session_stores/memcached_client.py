@@ -110,13 +110,17 @@ class Text:
 
     def items(self) -> int:
         """How many items there are, those included that expired or were flushed, and not yet reclaimed."""
-        line = self.ask(b"stats")
-        number = 0
+        return int(self.stats().get(b"curr_items", 0))
+
+    def stats(self, group: bytes = b"") -> dict[bytes, bytes]:
+        """What the server says of itself."""
+        line = self.ask(b"stats " + group)
+        found = {}
         while line.startswith(b"STAT "):
-            if line.startswith(b"STAT curr_items "):
-                number = int(line.split()[2])
+            name, _space, value = line[len(b"STAT ") :].partition(b" ")
+            found[name] = value
             line = self.line()
-        return number
+        return found
 
     def listing(self, prefix: bytes) -> t.Iterator[list[bytes]]:
         """The names that begin with ``prefix``, some at a time; and maybe some of them twice."""
@@ -178,14 +182,17 @@ class Binary:
 
     def items(self) -> int:
         """How many items there are, those included that were flushed and not yet reclaimed."""
-        self._send(STAT)
-        number = 0
+        return int(self.stats().get(b"curr_items", 0))
+
+    def stats(self, group: bytes = b"") -> dict[bytes, bytes]:
+        """What the server says of itself."""
+        self._send(STAT, group)
+        found = {}
         while True:
             status, key, value = self._answer()
             if status or not key:
-                return number
-            if key == b"curr_items":
-                number = int(value)
+                return found
+            found[key] = value
 
     def ask(self, code: int, key: bytes = b"", value: bytes = b"") -> tuple[int, bytes, bytes]:
         """Status, key and value of the answer to a command."""

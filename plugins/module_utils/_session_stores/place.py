@@ -48,6 +48,14 @@ class Place:
                 with folders.closing(below):
                     yield from self.entries(below, depth - 1)
 
+    def read_only(self) -> LampError:
+        """The LampError for a folder that nothing can be removed from."""
+        return LampError(
+            "session_purge_not_removed",
+            f"Nothing can be removed from the session folder {self.path}: it cannot be written to. Nothing was purged.",
+            "Run the play as root, and see that the file system is writable.",
+        )
+
     def refused(self, name: str, error: OSError) -> LampError:
         """The LampError for what the file system refused."""
         return LampError(

@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Simple, Tally, addresses
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import Names, Selection
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import (
+    PHP_PREFIXES,
+    Selection,
+    names_on_server,
+)
 
 try:
     import redis
@@ -26,8 +32,6 @@ ABLE = frozenset({"keep_ids"})
 PAGE = 2000  # keys that the server looks at in one step of a walk from here, a millisecond or two
 HELD = 3  # milliseconds that one step of a walk in the server holds up its other clients
 LOCK = "_LOCK"  # phpredis: the lock of a session is its key with this behind it
-PREFIXES = {"cluster": "PHPREDIS_CLUSTER_SESSION:"}
-PREFIX = "PHPREDIS_SESSION:"
 CHECKS_NAME = "ssl_check_hostname"  # of redis-py
 
 # One step in the server, so that keys need not travel: pages of SCAN until the time is up (20 for a user who may not
@@ -43,7 +47,7 @@ local least, most = #ARGV[4] + ARGV[5], #ARGV[4] + ARGV[6]
 local remove, batch = ARGV[7] == '1', tonumber(ARGV[8])
 local kept = {}
 for i = 9, #ARGV do kept[ARGV[i]] = true end
-local gone, unlocked, ignored, spared, lengths, pages = 0, 0, 0, {}, {}, 0
+local gone, unlocked, ignored, spared, pages = 0, 0, 0, {}, 0
 local function now()
   local time = redis.pcall('TIME')
   return time[1] and time[1] * 1000 + time[2] / 1000
@@ -73,7 +77,6 @@ repeat
   for i = 1, #names do
     local name = names[i]
     if is_session(name) then
-      lengths[#name] = true
       if kept[name] then
         spared[#spared + 1] = name
       else
@@ -91,29 +94,28 @@ repeat
   end
   gone, unlocked = gone + unlink(names, doomed), unlocked + unlink(locks, #locks)
 until cursor == '0' or is_over()
-local seen = {}
-for length in pairs(lengths) do seen[#seen + 1] = length - #ARGV[4] end
-return {cursor, gone, unlocked, ignored, spared, seen}
+return {cursor, gone, unlocked, ignored, spared}
 """
 
 
 class Keys:
     """Which keys of a server are the sessions that a purge is about; the same for all servers."""
 
-    def __init__(self, params: dict[str, t.Any], prefix: str) -> None:
+    def __init__(self, params: dict[str, t.Any]) -> None:
         self.selection = Selection(params, ABLE)
-        self.prefix = prefix
-        self.names = Names(prefix, params["id_pattern"])
-        self.kept = frozenset(prefix.encode() + text.encode() for text in self.selection.keep_ids)
+        self.names = names_on_server(
+            params, PHP_PREFIXES["redis cluster" if params["topology"] == "cluster" else "redis"]
+        )
+        self.kept = frozenset(self.names.prefix + text.encode() for text in self.selection.keep_ids)
         self.dedicated = params["dedicated"] and self.selection.everything
 
     @property
     def glob(self) -> str:
         """The pattern of SCAN that finds them, and maybe more."""
-        return "".join("\\" + sign if sign in "*?[]^\\" else sign for sign in self.prefix) + "*"
+        return "".join("\\" + sign if sign in "*?[]^\\" else sign for sign in self.names.prefix.decode()) + "*"
 
     def kind(self, name: bytes) -> str:
-        """``session``, ``lock``, ``kept`` or ``ignored``."""
+        """``session``, ``lock``, ``kept``, ``kept lock`` or ``ignored``."""
         session = name[: -len(LOCK)] if name.endswith(LOCK.encode()) else name
         if self.names.id_of(session) is None:
             return "ignored"
@@ -133,11 +135,38 @@ class Redis(Simple):
         self.scripted = keys.names.lengths is not None
 
     def begin(self, check: bool) -> dict[str, t.Any]:
-        """See whose the names are, where that can be asked at all."""
-        if self.keys.names.open and not self.keys.dedicated:
-            self.count()
-            self.keys.names.check_seen()
+        """See whether the server would let this user remove sessions, by commands that remove nothing."""
+        try:
+            if self.keys.dedicated:
+                self._try_flush()
+            else:
+                self._try_unlink()
+        except redis.exceptions.RedisError as error:
+            raise _failure(error, self.name) from error
         return {}
+
+    def _try_unlink(self) -> None:
+        """Unlink a name that nobody has. Another node's slot is no matter: whether the user may is looked at first."""
+        with contextlib.suppress(redis.exceptions.AskError):
+            self.client.unlink(self.keys.names.prefix + secrets.token_hex(16).encode())
+
+    def _try_flush(self) -> None:
+        """Have a flush queued, which the server refuses already if it would refuse the flush, and take it back.
+
+        Should anything execute it all the same, the server would not know its last argument.
+        """
+        with self.client.client() as one:
+            connection = one.connection
+            try:
+                connection.send_command("MULTI")
+                try:
+                    connection.read_response()
+                except redis.exceptions.ResponseError:
+                    return  # this user may not ask that way
+                connection.send_command("FLUSHDB", "ASYNC", "not-at-all")
+                connection.read_response()
+            finally:
+                connection.disconnect()
 
     def count(self) -> Tally:
         """Sessions, by their names; all keys of a dedicated database."""
@@ -175,9 +204,8 @@ class Redis(Simple):
         sessions = locks = ignored = 0
         kept: set[bytes] = set()
         while True:
-            arguments = [cursor, self.keys.glob, HELD, self.keys.prefix, least, most, int(remove), self.batch]
-            cursor, gone, unlocked, other, spared, seen = step(args=[*arguments, *self.keys.kept])
-            self.keys.names.seen.update(seen)
+            arguments = [cursor, self.keys.glob, HELD, self.keys.names.prefix, least, most, int(remove), self.batch]
+            cursor, gone, unlocked, other, spared = step(args=[*arguments, *self.keys.kept])
             sessions, locks, ignored = sessions + gone, locks + unlocked, ignored + other
             kept.update(spared)
             if cursor == b"0":
@@ -186,8 +214,8 @@ class Redis(Simple):
     def _walk_here(self, remove: bool) -> Tally:
         """Walk from here: where the server's patterns cannot tell the names, and for users without scripts."""
         cursor = 0
-        found: dict[str, set[bytes]] = {kind: set() for kind in ("kept", "kept lock", "ignored")}
-        gone = {"session": 0, "lock": 0}
+        kept: set[bytes] = set()
+        number = {"session": 0, "lock": 0, "ignored": 0}
         while True:
             cursor, names = self.client.scan(cursor, match=self.keys.glob, count=PAGE, _type="string")
             page: dict[str, list[bytes]] = {"session": [], "lock": []}
@@ -195,14 +223,16 @@ class Redis(Simple):
                 kind = self.keys.kind(name)
                 if kind in page:
                     page[kind].append(name)
-                else:
-                    found[kind].add(name)
+                elif kind == "kept":
+                    kept.add(name)
+                elif kind == "ignored":
+                    number[kind] += 1
             for kind, doomed in page.items():
-                gone[kind] += self._unlink(doomed) if remove else len(doomed)
+                number[kind] += self._unlink(doomed) if remove else len(doomed)
             if not cursor:
                 break
-        kept, ignored = len(found["kept"]), len(found["ignored"])
-        return Tally(gone["session"] + kept, gone["session"], beside=gone["lock"], ignored=ignored)
+        sessions = number["session"]
+        return Tally(sessions + len(kept), sessions, beside=number["lock"], ignored=number["ignored"])
 
     def _unlink(self, names: list[bytes]) -> int:
         pipeline = self.client.pipeline(transaction=False)
@@ -282,7 +312,7 @@ def stores(params: dict[str, t.Any]) -> list[Redis]:
             "Install python3-redis there (Debian), or redis with pip.",
         )
     topology = params["topology"]
-    keys = Keys(params, params["prefix"] or PREFIXES.get(topology, PREFIX))
+    keys = Keys(params)
     servers = addresses.parse(params["servers"] or ["127.0.0.1"], 26379 if topology == "sentinel" else 6379)
     try:
         return _FINDERS[topology](params, servers, keys)

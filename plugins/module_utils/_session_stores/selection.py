@@ -14,7 +14,13 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 DURATION = re.compile(r"(\d+)([smhdw]?)")
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 PHP_ID = r"[A-Za-z0-9,-]+"
-GENERATED_ID = r"[A-Za-z0-9,-]{22,256}"  # the lengths that session.sid_length allows
+GENERATED = (22, 256)  # the lengths that session.sid_length allows
+# What PHP's own extensions begin the keys of sessions with, and nobody else's keys: behind it any id is a session's.
+PHP_PREFIXES = {
+    "redis": "PHPREDIS_SESSION:",
+    "redis cluster": "PHPREDIS_CLUSTER_SESSION:",
+    "memcached": "memc.sess.key.",
+}
 
 
 def duration(text: str) -> int:
@@ -33,7 +39,17 @@ class Selection:
     """All sessions, but for those that ``where``, ``older_than``, ``keep_ids`` and ``keep_users`` spare."""
 
     def __init__(self, params: dict[str, t.Any], able: frozenset[str]) -> None:
-        """:raises LampError: ``session_purge_cannot_select`` when the store is not able to select that way"""
+        """:raises LampError: ``session_purge_cannot_select`` when the store is not able to select that way,
+        ``session_purge_empty_entry``
+        """
+        for name in ("keep_ids", "keep_users"):
+            if "" in (params[name] or ()):
+                raise LampError(
+                    "session_purge_empty_entry",
+                    f"An entry of {name} is empty, as a variable that is not set leaves it: nobody would be kept by it."
+                    " Nothing was purged.",
+                    f"Set it, or leave the entry out of {name}.",
+                )
         asked = {name for name in ("where", "older_than", "keep_ids", "keep_users") if params[name]}
         unable = sorted(asked - able)
         if unable:
@@ -67,17 +83,16 @@ class Names:
     """How the names of a store's sessions are made: a prefix and an id."""
 
     def __init__(self, prefix: str, id_pattern: str | None) -> None:
-        """Without a pattern, an id is what PHP takes for one. Where the prefix ends in a sign of ids, so that a
-        neighbour's name may go on just there, it must also be as long as those that PHP makes.
+        """Without a pattern, an id is what PHP takes for one, and where the prefix is not one of PHP's own, as long as
+        those that PHP makes.
 
         :raises LampError: ``session_purge_bad_pattern``
         """
         self.prefix = prefix.encode()
-        self.open = id_pattern is None and (prefix[-1:].isalnum() or prefix[-1:] in ("-", ","))
-        pattern = self.pattern = id_pattern or (GENERATED_ID if self.open else PHP_ID)
         # Of PHP's ids, which Redis itself can tell, the least and the greatest length.
-        self.lengths = None if id_pattern else (22, 256) if self.open else (1, 2**31)
-        self.seen: set[int] = set()  # lengths of the ids that were met
+        lengths = (1, 2**31) if prefix in PHP_PREFIXES.values() else GENERATED
+        self.lengths = None if id_pattern else lengths
+        pattern = self.pattern = id_pattern or f"[A-Za-z0-9,-]{{{lengths[0]},{lengths[1]}}}"
         try:
             self._is_id = re.compile(pattern.encode()).fullmatch
         except re.error as error:
@@ -91,21 +106,23 @@ class Names:
         """The id of the session with that name; None when it is not a session's name."""
         rest = name[len(self.prefix) :]
         if name.startswith(self.prefix) and self._is_id(rest):
-            self.seen.add(len(rest))
             return rest.decode("utf-8", "surrogateescape")
         return None
 
-    def check_seen(self) -> None:
-        """One PHP makes ids of one length: of those that are longer, the prefix may be another's, that begins alike.
 
-        :raises LampError: ``session_purge_ambiguous_prefix``
-        """
-        if self.open and len(self.seen) > 1:
-            prefix, lengths = self.prefix.decode(), sorted(self.seen)
-            raise LampError(
-                "session_purge_ambiguous_prefix",
-                f"What follows the prefix {prefix!r} has {' or '.join(map(str, lengths))} characters: not all of it may"
-                " be the ids of this application's sessions. Nothing was purged.",
-                f"If another application's names begin alike, set id_pattern to those of this one, such as"
-                f" [A-Za-z0-9,-]{{{lengths[0]}}}; if none does, to [A-Za-z0-9,-]{{22,}}.",
-            )
+def names_on_server(params: dict[str, t.Any], usual: str) -> Names:
+    """The names of the sessions on a server that others may use too; ``usual`` is the prefix where none is given.
+
+    :raises LampError: ``session_purge_ambiguous_prefix``, ``session_purge_bad_pattern``
+    """
+    prefix = params["prefix"] or usual
+    ends = not (prefix[-1].isalnum() or prefix[-1] in "-,")
+    if not (ends or params["id_pattern"] or params["dedicated"]):
+        raise LampError(
+            "session_purge_ambiguous_prefix",
+            f"Where the prefix {prefix!r} ends, ids begin alike: the prefix of another application may go on there, and"
+            " its names could not be told from this one's. Nothing was purged.",
+            "Set id_pattern to what the ids of this application are, such as [A-Za-z0-9,-]{32}, where 32 is"
+            " session.sid_length in php.ini; or dedicated, if the server holds nothing else.",
+        )
+    return Names(prefix, params["id_pattern"])

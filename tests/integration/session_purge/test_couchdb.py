@@ -9,6 +9,7 @@ import hashlib
 import secrets
 import time
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
@@ -94,11 +95,14 @@ def test_a_dedicated_database_is_made_anew_with_all_that_is_no_session(database:
     assert not database.purge(dedicated=True)["changed"]
 
 
-@pytest.mark.parametrize("request_number", range(1, 9))
-def test_a_purge_that_is_killed_anywhere_loses_nothing(
-    database: Database, request_number: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("request_number", range(2, 10))
+@pytest.mark.parametrize("leftovers", ["leave", "remove"])
+def test_a_purge_that_is_killed_anywhere_loses_nothing_and_stops_no_deploy(
+    database: Database, request_number: int, leftovers: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The next deploy counts first, as its plan, and then purges; or somebody sweeps."""
     database.fill("a", "b")
+    database.ask("PUT", "/lamp-epoch", {"epoch": 7, "first": 7})
     ask = Store._ask
     writes = 0
 
@@ -113,10 +117,32 @@ def test_a_purge_that_is_killed_anywhere_loses_nothing(
     with pytest.raises(KeyboardInterrupt):
         database.purge(dedicated=True)
     monkeypatch.setattr(Store, "_ask", ask)
-    database.purge(dedicated=True)
-    assert database.ids() == {"_design/sessions"}
+    sweep = database.purge(leftovers="only", check=True)
+    options: dict[str, Any] = {"dedicated": True, "leftovers": leftovers}
+    plan = database.purge(**options, check=True)
+    done = database.purge(**options)
+    assert {key: plan[key] for key in (*COUNTS, "epoch", "exact")} == {
+        key: done[key] for key in (*COUNTS, "epoch", "exact")
+    }
+    assert (sweep["purged"], done["after"], database.ids()) == (0, 0, {"_design/sessions", "lamp-epoch"})
+    assert database.ask("GET", "/lamp-epoch")["epoch"] == done["epoch"] == 9
     database.assert_intact()
     assert f"{database.name}-lamp-purge" not in database.server.request("GET", "/_all_dbs")
+
+
+@pytest.mark.parametrize("options", [{}, {"keep_ids": ["a"]}, {"older_than": "1h"}, {"leftovers": "only"}])
+def test_a_database_that_a_killed_purge_dropped_is_counted_as_empty_and_put_back(
+    database: Database, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.fill("a")
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(Store, "_restore", Mock(side_effect=KeyboardInterrupt))
+        database.purge(dedicated=True)
+    assert database.ask("GET", "")["error"] == "not_found"
+    assert database.purge(**options, check=True)["before"] == 0
+    assert database.ask("GET", "")["error"] == "not_found"
+    assert database.purge(**options)["before"] == 0
+    database.assert_intact()
 
 
 def test_a_database_in_the_way_is_left_alone(database: Database) -> None:

@@ -3,13 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Each store filled with neighbours whose names nearly match: the sessions go, and every neighbour survives.
 
-What a session is, is said here a second time, by a pattern of the tests' own.
+What are sessions and what are neighbours is known by how they were made: no pattern tells them apart here.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,35 +21,58 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from tests.support.purge import purge
+from tests.support.servers.base import free_port
 from tests.support.servers.couchdb import CouchDb
 from tests.support.servers.mariadb import MariaDB
 from tests.support.servers.memcached import MemcachedServer
 from tests.support.servers.redis import RedisServer
 
-ID = "[A-Za-z0-9,-]+"
-LONG = "0123456789abcdefghijklmnop"
-ENDS = ("", "_LOCK", "_LOCK_LOCK", "_lock", "LOCK", ".bak", "~", "_x", ":x", "é", "*", "%", "\\")
+IDS = [  # as PHP makes them, of 5, 4 and 6 bits a character, and a framework
+    "q4k1s0lm3s2n5v6b7c8d9e0f1g", "0f8fad5bd9cb469fa16570867728950e", "aB3" * 13 + "z", "aB3,-xYz0123456789AbCd",
+]  # fmt: skip
+OF_LENGTH = "[A-Za-z0-9,-]{26}"  # the first one's
+CHOSEN = ["1", "admin", "a,b-c", "A" * 200]  # ids that an application chose itself
+# What other applications, and this one for other things, call their keys; {p} is the prefix, {i} an id of theirs.
+NEIGHBOURS = [
+    "{p}", "{p}user:17", "{p}page/index.html", "{p}product_17", "{p}cart:{i}", "{p}admin_{i}", "{p}admin.{i}",
+    "{p}{p}{i}", "x{p}{i}", "{p}{i}:x", "{p}{i}.bak", "{p}{i}~", "{p}{i}_lock", "{p}{i}_LOCK_LOCK", "{p}{i}_x",
+    "{p}{i}*", "{p}{i}é", "{p}{i}%2C", "{p}{i}\\", "{p}*{i}", "{p}_LOCK", "{p}Lock.{i}", "{p}lock.", "{p}lock._{i}",
+    "cache:{i}", "{i}", "PHPREDIS_SESSION", "laravel_database_laravel_cache:{i}", "wp:posts:1", "sess_{i}",
+]  # fmt: skip
+SHORT = [
+    "config",
+    "product-17",
+    "settings",
+    "cart",
+    "user-9",
+    "lock",
+    "catalog-17-en-EUR",
+    "config_LOCK",
+    "lock.config",
+]
+LONGER = ["{p}hop{i}", "{p}2-{i}", "{p}-admin-{i}", "{p}{i}LOCKED", "{p}product-recommendations-2026"]
 quick = settings(
     deadline=None, derandomize=True, database=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
-def names(*prefixes: str) -> some.SearchStrategy[set[str]]:
-    """Sessions, locks, and what only looks like them."""
-    starts = [
-        variant
-        for prefix in prefixes
-        for variant in (
-            prefix, prefix[:-1], prefix + prefix[-1], prefix.upper(), prefix.lower(), f"x{prefix}", f"{prefix}lock.",
-            f"{prefix}Lock.", prefix * 2, prefix.replace(".", "_"), prefix.replace("_", "*"), prefix.replace(":", "::"),
-        )
-    ]  # fmt: skip
-    ids = some.one_of(some.text("abZ09,-", max_size=6), some.just(LONG), some.text("ab._:*?[é ", max_size=4))
-    any_of_them = some.sets(
-        some.builds("{}{}{}".format, some.sampled_from(starts), ids, some.sampled_from(ENDS)), min_size=5, max_size=40
-    )
-    likely = [f"{prefix}{more}{LONG}{end}" for prefix in prefixes for more in ("", "s", "-x-") for end in ("", "_LOCK")]
-    return some.builds(set.union, any_of_them, some.sets(some.sampled_from(likely), max_size=3))
+def neighbours(prefix: str, pattern: str | None, own: bool) -> list[str]:
+    """Names that no session of that prefix has. Behind ``own`` prefixes of PHP's, nobody else has short names."""
+    templates = NEIGHBOURS + ([] if own else [f"{{p}}{rest}" for rest in SHORT]) + (LONGER if pattern else [])
+    theirs = IDS[:-1]  # the shortest id with some signs before it may be as long as the first
+    found = {template.format(p=prefix, i=text) for template in templates for text in theirs}
+    found |= {variant + text for variant in (prefix.swapcase(), prefix[:-1]) for text in theirs}
+    found |= {prefix + text for text in IDS[1:]} if pattern else set()
+    return sorted(found - {prefix + text for text in ids(pattern, own)})
+
+
+def ids(pattern: str | None, own: bool) -> list[str]:
+    """What the sessions' ids are."""
+    return IDS[:1] if pattern else IDS + CHOSEN if own else IDS
+
+
+def some_of(names: list[str], most: int) -> some.SearchStrategy[set[str]]:
+    return some.sets(some.sampled_from(names), max_size=most)
 
 
 @pytest.fixture(scope="module")
@@ -65,89 +87,123 @@ def memcached_server() -> Iterator[MemcachedServer]:
         yield server
 
 
-def purge_or_ask(goes: set[str], lengths: set[int], store: str, **options: Any) -> set[str]:
-    """What is gone after a purge: all that ``goes``, or nothing where ids of several ``lengths`` made it ask."""
-    if len(lengths) < 2:
-        purge(store, **options)
-        return goes
+def asks(store: str, **options: Any) -> str:
+    """With what error a purge is refused."""
     with pytest.raises(LampError) as raised:
         purge(store, **options)
-    assert raised.value.code == "session_purge_ambiguous_prefix"
-    return set()
+    return raised.value.code
 
 
-@pytest.mark.parametrize("prefix", ["PHPREDIS_SESSION:", "sf_s", "shop-"])
-@pytest.mark.parametrize("pattern", [None, "[A-Za-z0-9,-]{26}"])
+REDIS_PREFIXES = [("PHPREDIS_SESSION:", None), ("PHPREDIS_SESSION:", OF_LENGTH), ("shop:", None), ("shop:", OF_LENGTH)]
+
+
+@pytest.mark.parametrize(("prefix", "pattern"), [*REDIS_PREFIXES, ("sf_s", OF_LENGTH), ("shop-", OF_LENGTH)])
 def test_redis(redis_server: RedisServer, prefix: str, pattern: str | None) -> None:
-    session = pattern or (ID if prefix.endswith(":") else "[A-Za-z0-9,-]{22,256}")
-    goes = re.compile(re.escape(prefix) + f"({session})(_LOCK)?")
+    own = prefix == "PHPREDIS_SESSION:"
+    sessions = [f"{prefix}{text}{end}" for text in ids(pattern, own) for end in ("", "_LOCK")]
     client = redis_server.client
 
     @quick
-    @given(present=names(prefix, "PHPREDIS_CLUSTER_SESSION:", "sf_s", f"{prefix}admin-"))
-    def check(present: set[str]) -> None:
+    @given(present=some_of(sessions, 6), theirs=some_of(neighbours(prefix, pattern, own), 40))
+    def check(present: set[str], theirs: set[str]) -> None:
         client.flushall()
-        for name in present:
-            client.set(name, "x")
-        client.hset(f"{prefix}{LONG}9", "field", "a hash is no session")
-        ids = {len(match[1]) for match in map(goes.fullmatch, present) if match and not match[2]}
-        options: dict[str, Any] = {"servers": [redis_server.address], "prefix": prefix, "id_pattern": pattern}
-        sessions = {name for name in present if goes.fullmatch(name)}
-        gone = purge_or_ask(sessions, set() if prefix.endswith(":") else ids, "redis", **options)
-        left = {name.decode() for name in client.keys("*")}
-        assert left == (present - gone) | {f"{prefix}{LONG}9"}
+        client.mset(dict.fromkeys({*present, *theirs, "cache"}, "x"))
+        client.hset(f"{prefix}{IDS[0]}9", "field", "a hash is no session")
+        done = purge("redis", servers=[redis_server.address], prefix=prefix, id_pattern=pattern)
+        assert {name.decode() for name in client.keys("*")} == {*theirs, "cache", f"{prefix}{IDS[0]}9"}
+        assert done["purged"] == len([name for name in present if not name.endswith("_LOCK")])
 
     check()
 
 
-@pytest.mark.parametrize("prefix", ["memc.sess.key.", "sf2s"])
-@pytest.mark.parametrize("pattern", [None, "[A-Za-z0-9,-]{26}"])
+@pytest.mark.parametrize("prefix", ["sf_s", "shop-", "shop", "s,"])
+@pytest.mark.parametrize("theirs", [[0], [0, 1]], ids=["of one length", "of two lengths"])
+def test_a_prefix_that_another_may_go_on_with_takes_a_pattern(
+    redis_server: RedisServer, memcached_server: MemcachedServer, prefix: str, theirs: list[int]
+) -> None:
+    """Also where the neighbour's keys alone are there, which look like sessions all of them."""
+    names = [f"{prefix}hop{IDS[number]}" for number in theirs]
+    servers: dict[str, Any] = {"redis": redis_server, "memcached": memcached_server}
+    redis_server.client.flushall()
+    redis_server.client.mset(dict.fromkeys(names, "x"))
+    memcached_server.client.set_many(dict.fromkeys(names, b"x"))
+    for store, server in servers.items():
+        for more in ({}, {"check": True}, {"keep_ids": ["a"]}):
+            refused = asks(store, servers=[server.address], prefix=prefix, **more)
+            assert refused == "session_purge_ambiguous_prefix"
+        assert purge(store, servers=[server.address], prefix=prefix, id_pattern=OF_LENGTH)["purged"] == 0
+    assert redis_server.client.exists(*names) == len(names)
+    assert len(memcached_server.client.get_many(names)) == len(names)
+    for store, server in servers.items():
+        assert purge(store, servers=[server.address], prefix=prefix, dedicated=True, keep_ids=["a"])["purged"] > 0
+
+
+def test_it_is_said_before_anybody_is_asked() -> None:
+    for store in ("redis", "memcached"):
+        nobody = [f"127.0.0.1:{free_port()}"]
+        assert asks(store, servers=nobody, prefix="sf_s") == "session_purge_ambiguous_prefix"
+        assert asks(store, servers=nobody, prefix="sf_s", dedicated=True) == "session_purge_unreachable"
+
+
+MEMCACHED_PREFIXES = [("memc.sess.key.", None), ("memc.sess.key.", OF_LENGTH), ("shop.", None), ("shop.", OF_LENGTH)]
+
+
+@pytest.mark.parametrize(("prefix", "pattern"), [*MEMCACHED_PREFIXES, ("sf2s", OF_LENGTH)])
 def test_memcached(memcached_server: MemcachedServer, prefix: str, pattern: str | None) -> None:
-    session = pattern or (ID if prefix.endswith(".") else "[A-Za-z0-9,-]{22,256}")
-    goes = re.compile(re.escape(prefix) + f"(lock\\.)?({session})")
+    own = prefix == "memc.sess.key."
+    sessions = [f"{prefix}{lock}{text}" for text in ids(pattern, own) for lock in ("", "lock.")]
 
     @quick
-    @given(present=names(prefix, "memc.sess.", "sf2s", f"{prefix}admin-"))
-    def check(present: set[str]) -> None:
-        present = {name for name in present if " " not in name}
+    @given(present=some_of(sessions, 6), theirs=some_of(neighbours(prefix, pattern, own), 40))
+    def check(present: set[str], theirs: set[str]) -> None:
         client = memcached_server.client
         client.flush_all()
-        for name in present:
+        for name in {*present, *theirs}:
             client.set(name.encode(), b"x")
-        ids = {len(match[2]) for match in map(goes.fullmatch, present) if match and not match[1]}
-        options: dict[str, Any] = {"servers": [memcached_server.address], "prefix": prefix, "id_pattern": pattern}
-        sessions = {name for name in present if goes.fullmatch(name)}
-        gone = purge_or_ask(sessions, set() if prefix.endswith(".") else ids, "memcached", **options)
-        left = {name.decode() for name in client.get_many([name.encode() for name in present])}
-        assert left == present - gone
+        done = purge("memcached", servers=[memcached_server.address], prefix=prefix, id_pattern=pattern)
+        left = {name.decode() for name in client.get_many([name.encode() for name in {*present, *theirs}])}
+        assert left == theirs
+        assert done["purged"] == len([name for name in present if not name.startswith(f"{prefix}lock.")])
 
     check()
 
 
+@pytest.mark.parametrize("depth", [0, 1])
 @pytest.mark.parametrize("at_once", [True, False])
 @quick
-@given(present=names("sess_", "session_"), kinds=some.lists(some.sampled_from("fffdl"), min_size=40, max_size=40))
-def test_files(at_once: bool, present: set[str], kinds: list[str]) -> None:
-    goes = re.compile(f"sess_{ID}")
+@given(
+    present=some_of([f"sess_{text}" for text in IDS + CHOSEN], 6),
+    theirs=some_of([name for name in neighbours("sess_", None, True) if "/" not in name], 40),
+    kinds=some.lists(some.sampled_from("fffdl"), min_size=46, max_size=46),
+)
+def test_files(at_once: bool, depth: int, present: set[str], theirs: set[str], kinds: list[str]) -> None:
     with tempfile.TemporaryDirectory() as root:
         store, elsewhere = Path(root, "sessions"), Path(root, "sessions-of-another")
-        store.mkdir()
+        leaf = Path(store, *"a"[:depth])
+        leaf.mkdir(parents=True)
         elsewhere.mkdir()
         (elsewhere / "sess_a").write_text("theirs")
-        survivors = set()
-        for name, kind in zip(sorted(present), kinds, strict=False):
+        survivors = set(theirs)
+        for name, kind in zip(sorted(present | theirs), kinds, strict=False):
             if kind == "f":
-                (store / name).write_text("x")
+                (leaf / name).write_text("x")
             elif kind == "d":
-                (store / name).mkdir()
+                (leaf / name).mkdir()
             else:
-                (store / name).symlink_to(elsewhere / "sess_a")
-            if kind != "f" or not goes.fullmatch(name):
+                (leaf / name).symlink_to(elsewhere / "sess_a")
+            if kind != "f":
                 survivors.add(name)
-        options: dict[str, Any] = {"save_path": str(store), "dedicated": at_once}
+        if depth:
+            fill = [store / "sess_above", store / "cache_" / "sess_b"]
+            (store / "cache_").mkdir()
+            for path in fill:
+                path.write_text("no level of the store's")
+        options: dict[str, Any] = {"save_path": f"{depth};{store}", "dedicated": at_once}
         purge("files", **options, leftovers="leave")
         purge("files", **options, leftovers="only")
-        assert set(os.listdir(store)) == survivors
+        assert set(os.listdir(leaf)) == survivors
+        if depth:
+            assert all(path.exists() for path in fill)
         assert (elsewhere / "sess_a").read_text() == "theirs"
         assert set(os.listdir(root)) == {"sessions", "sessions-of-another"}
 
@@ -180,7 +236,7 @@ def test_rows(mariadb: MariaDB, database: str, monkeypatch: pytest.MonkeyPatch, 
     @quick
     @given(
         rows=some.dictionaries(NEAR, some.tuples(APPLICATIONS, some.booleans())),
-        keep=some.lists(NEAR, max_size=4),
+        keep=some.lists(NEAR.filter(bool), max_size=4),
         selects=some.sets(some.sampled_from(["where", "older_than"])),
     )
     def check(rows: dict[str, tuple[str, bool]], keep: list[str], selects: set[str]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,32 @@ def test_a_folder_that_holds_sessions_alone_is_exchanged_and_swept_later(store: 
     swept = purge("files", save_path=str(store), leftovers="only")
     assert (swept["swept"], swept["after"], aside(store), names(store)) == (2, 1, [], {"sess_admin"})
     assert not purge("files", save_path=str(store), leftovers="only")["changed"]
+
+
+def test_an_access_list_that_the_folder_has_not_is_not_inherited(store: Path) -> None:
+    """The folder above gives what is made in it an access list; this one was made before that, or freed of it."""
+    user, group, mask, other, anybody = (2, 7, 33), (4, 7, -1), (16, 7, -1), (32, 5, -1), (1, 7, -1)
+    entries = [struct.pack("<HHi", *entry) for entry in (anybody, user, group, mask, other)]
+    os.setxattr(store.parent, "system.posix_acl_default", struct.pack("<I", 2) + b"".join(entries))
+    fill(store, "a")
+    assert os.listxattr(store) == []
+    before = store.stat()
+    assert window(store)["purged"] == 1
+    assert store.stat().st_ino != before.st_ino
+    assert (os.listxattr(store), store.stat().st_mode) == ([], before.st_mode)
+
+
+def test_a_folder_below_one_that_cannot_be_written_to_is_purged_file_by_file(store: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", str(store.parent)], check=True)
+    try:
+        store.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1733", "none", str(store)], check=True)
+        subprocess.run(["mount", "-o", "remount,ro", str(store.parent)], check=True)
+        fill(store, "a")
+        assert window(store)["purged"] == 1
+        assert names(store) == set()
+    finally:
+        subprocess.run(["umount", "-R", "-l", str(store.parent)], check=True)
 
 
 @pytest.mark.parametrize("depth", [0, 1])

@@ -27,6 +27,8 @@ from tests.support.servers.memcached import MemcachedServer, SaslMemcachedServer
 
 PHP = "memc.sess.key."
 GET, SET, NOT_FOUND = 0x00, 0x01, 1  # of the binary protocol
+NAMES = [f"{PHP}a", f"{PHP}b", f"{PHP}lock.a", f"{PHP}a_b", "cache"]
+STAY = {f"{PHP}a_b", "cache"}  # of them
 COUNTS = ("changed", "before", "purged", "after", "diff")
 
 
@@ -98,7 +100,7 @@ def test_ids_and_prefixes_select(server: MemcachedServer) -> None:
     names = [f"{PHP}admin", f"{PHP}lock.admin", f"{PHP}a", f"sf2s{session}", "sf2settings", f"sf2t{session}"]
     fill(server, *names)
     assert run(server, keep_ids=["admin"])["after"] == 1
-    assert run(server, prefix="sf2s")["purged"] == 1
+    assert run(server, prefix="sf2s", id_pattern="[a-z0-9]{26}")["purged"] == 1
     assert left(server, *names) == {f"{PHP}admin", f"{PHP}lock.admin", "sf2settings", f"sf2t{session}"}
     result = run_module("session_purge", {"store": "memcached", "servers": [server.address], "older_than": "1h"})
     assert result["error_code"] == "session_purge_cannot_select"
@@ -134,14 +136,20 @@ def test_a_dedicated_server_is_flushed(server: MemcachedServer) -> None:
 
 def test_tls() -> None:
     with TlsMemcachedServer() as secure:
-        assert run(secure, ca_cert=str(secure.files["ca"]))["after"] == 0
+        fill(secure, *NAMES)
         with pytest.raises(LampError, match="CERTIFICATE_VERIFY_FAILED"):
             run(secure, tls=True)
+        assert run(secure, ca_cert=str(secure.files["ca"]))["purged"] == 2
+        assert left(secure, *NAMES) == STAY
 
 
 def test_a_login_by_the_servers_file_of_users() -> None:
     with MemcachedServer(users="shop:shop-secret\n") as locked:
-        assert run(locked, login_user="shop", login_password="shop-secret")["after"] == 0
+        client = locked.client
+        assert client.raw_command("set auth 0 0 16\r\nshop shop-secret") == b"STORED"
+        assert client.set_many(dict.fromkeys(NAMES, "user|i:1;")) == []
+        assert run(locked, login_user="shop", login_password="shop-secret")["purged"] == 2
+        assert set(client.get_many(NAMES)) == STAY
         arguments = {"store": "memcached", "servers": [locked.address], "login_user": "shop"}
         result = run_module("session_purge", {**arguments, "login_password": "wrong-secret"})
         assert result["error_code"] == "session_purge_denied"

@@ -16,15 +16,22 @@ from tests.support.servers.base import Server
 
 
 class CouchDb(Server):
-    """``with CouchDb() as server: server.request("GET", "/_all_dbs")``; everybody is an administrator."""
+    """``with CouchDb() as server: server.request("GET", "/_all_dbs")``; everybody is an administrator, or ``admin``."""
 
     name = "couchdb"
+
+    def __init__(self, admin: tuple[str, str] | None = None) -> None:
+        """``admin`` is a name and a password. With one, the server ends when others ask it to make a database."""
+        super().__init__()
+        self.admin = admin
 
     def prepare(self) -> None:
         # Without its optional packages, which would be compiled, it stores in memory only.
         self.modules: Path = npm.installed("couchdb", {"pouchdb-server": "4.2.0"}, "--omit=optional")
         # Its option --log-file leaves a log.txt in the current folder all the same.
         settings = {"log": {"file": str(self.folder / "pouchdb.log"), "level": "error"}}
+        if self.admin:
+            settings["admins"] = dict([self.admin])
         (self.folder / "config.json").write_text(json.dumps(settings))
 
     def command(self) -> list[str]:
@@ -41,7 +48,7 @@ class CouchDb(Server):
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON of the answer, whatever its status."""
-        return requests.request(method, self.url + path, json=body, timeout=30).json()
+        return requests.request(method, self.url + path, json=body, auth=self.admin, timeout=30).json()
 
     def ready(self) -> bool:
         try:

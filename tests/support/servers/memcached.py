@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pwd
 import socket
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -77,6 +78,11 @@ class TlsMemcachedServer(MemcachedServer):
 
     def prepare(self) -> None:
         self.files = certificates.make(self.folder)
+
+    @property
+    def client(self) -> pymemcache.Client:
+        context = ssl.create_default_context(cafile=str(self.files["ca"]))
+        return pymemcache.Client(("127.0.0.1", self.port), timeout=10, default_noreply=False, tls_context=context)
 
     def command(self) -> list[str]:
         chain, key = self.files["cert"], self.files["key"]

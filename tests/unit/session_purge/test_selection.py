@@ -39,11 +39,23 @@ def test_a_selection_that_the_store_cannot_make_is_refused() -> None:
     assert (only.everything, only.all_but_ids) == (False, True)
 
 
+@pytest.mark.parametrize("name", ["keep_ids", "keep_users"])
+def test_nobody_is_kept_by_a_variable_that_is_not_set(name: str) -> None:
+    with pytest.raises(LampError) as raised:
+        Selection({**NOTHING, name: ["admin", ""]}, frozenset({name}))
+    assert (raised.value.code, name in raised.value.message) == ("session_purge_empty_entry", True)
+
+
+@pytest.mark.parametrize("prefix", ["PHPREDIS_SESSION:", "PHPREDIS_CLUSTER_SESSION:", "memc.sess.key."])
+@given(text=some.text("abzABZ019,-", min_size=1))
+def test_behind_a_prefix_of_php_s_own_any_id_is_a_session_s(prefix: str, text: str) -> None:
+    assert Names(prefix, None).id_of(f"{prefix}{text}".encode()) == text
+
+
 @given(prefix=some.text(max_size=20), rest=some.binary(max_size=40))
 def test_a_session_is_the_prefix_and_an_id_and_nothing_else(prefix: str, rest: bytes) -> None:
     names = Names(prefix, None)
-    least = 22 if prefix[-1:].isalnum() else 1
-    expected = re.fullmatch(rb"[A-Za-z0-9,-]{%d,}" % least, rest) is not None and len(rest) <= 256
+    expected = re.fullmatch(rb"[A-Za-z0-9,-]{22,256}", rest) is not None
     assert (names.id_of(prefix.encode() + rest) is not None) == expected
     if prefix:
         assert names.id_of(b"x" + prefix.encode() + rest) is None or prefix.startswith("x")
