@@ -65,9 +65,10 @@ options:
   id_pattern:
     description:
       - A regular expression (Python's) that matches a whole session id, for O(store) V(files), V(redis) and
-        V(memcached). By default what PHP makes of its ids, V([A-Za-z0-9,-]+). Where O(prefix) ends in one of these
-        signs, so that a neighbour's name can go on there, ids must have at least 22 characters, and all the same
-        number of them; otherwise nothing is purged.
+        V(memcached). By default what PHP makes of its ids, V([A-Za-z0-9,-]+), behind a O(prefix) that is not one of
+        PHP's own V([A-Za-z0-9,-]{22,256}). Where that prefix ends in one of these signs, so that a neighbour's name can
+        go on there, nothing is purged without it, unless O(dedicated); V([A-Za-z0-9,-]{32}) is right for
+        C(session.sid_length) of 32.
     type: str
   save_path:
     description: For O(store=files), the folder as C(session.save_path) of php.ini has it, V([N;[MODE;]]/path).
@@ -148,7 +149,8 @@ options:
     default: []
   prefix:
     description:
-      - For O(store) V(redis) and V(memcached), what the sessions' keys begin with, V(sf_s) for instance. By default
+      - For O(store) V(redis) and V(memcached), what the sessions' keys begin with, V(sf_s) for instance, which takes
+        an O(id_pattern). By default
         what PHP's extensions use, C(PHPREDIS_SESSION:), C(PHPREDIS_CLUSTER_SESSION:) and C(memc.sess.key.). Locks
         of these sessions go with them.
     type: str

@@ -187,7 +187,7 @@ class Binary:
     def stats(self, group: bytes = b"") -> dict[bytes, bytes]:
         """What the server says of itself."""
         self._send(STAT, group)
-        found = {}
+        found: dict[bytes, bytes] = {}
         while True:
             status, key, value = self._answer()
             if status or not key:
