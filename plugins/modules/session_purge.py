@@ -150,9 +150,8 @@ options:
   prefix:
     description:
       - For O(store) V(redis) and V(memcached), what the sessions' keys begin with, V(sf_s) for instance, which takes
-        an O(id_pattern). By default
-        what PHP's extensions use, C(PHPREDIS_SESSION:), C(PHPREDIS_CLUSTER_SESSION:) and C(memc.sess.key.). Locks
-        of these sessions go with them.
+        an O(id_pattern). By default what PHP's extensions use, C(PHPREDIS_SESSION:), C(PHPREDIS_CLUSTER_SESSION:) and
+        C(memc.sess.key.). Locks of these sessions go with them.
     type: str
   topology:
     description: For O(store=redis), how the servers belong together. V(single) means each for itself.
