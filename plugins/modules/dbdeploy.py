@@ -93,7 +93,9 @@ options:
     type: str
     default: ""
   drop_tags:
-    description: Further session drops to record, once each, with O(state=applied).
+    description:
+      - Further session drops to record, once each, with O(state=applied). They are recorded together with the first
+        delta that completes, or, where none is pending, by themselves.
     type: list
     elements: str
     default: []

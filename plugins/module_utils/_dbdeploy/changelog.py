@@ -85,6 +85,7 @@ class Changelog:
         self.table = quote_identifier(table)
         self.state = quote_identifier(f"{table}_state")
         self.drop = quote_identifier(f"{table}_drop")
+        self.release_tags: list[str] = []  # drops that are due as soon as any delta is complete, and not recorded yet
         self.look()
 
     @property
@@ -213,6 +214,10 @@ class Changelog:
     def drop_sql(self, tag: str) -> str:
         """Records a drop as due; one that was recorded before stays as it is."""
         return f"INSERT IGNORE INTO {self.drop} (delta_set, tag) VALUES ({self.set_literal}, {literal(tag)})"
+
+    def drops_sql(self, deltas: t.Iterable[Delta]) -> list[str]:
+        """Records the drops that are due once ``deltas`` are complete: their own, and those of the release."""
+        return [self.drop_sql(tag) for tag in [each.drop_tag for each in deltas if each.tagged] + self.release_tags]
 
     def drops_done(self) -> None:
         """Mark all due drops as done."""

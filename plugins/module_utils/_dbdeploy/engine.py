@@ -203,6 +203,8 @@ class Engine:
         self.check()
         result = self.plan()
         self.changelog.create(drops=bool(self.new_tags()))
+        if self.settings.state == "applied":
+            self.changelog.release_tags = self.settings.drop_tags
         runner = Runner(self.changelog, lock, self.settings.on_unknown)
         kind = {"applied": "applied", "undone": "undone", "baselined": "baselined"}.get(self.settings.state, "")
         try:
@@ -225,10 +227,9 @@ class Engine:
         takes_effect = present and self.settings.on_unknown == "skip"
         if state == "baselined" or (takes_effect and delta.number not in self.unfinished):
             sql = changelog.end_sql(delta) if present else changelog.complete_sql(delta, runner.now())
-            if state == "applied" and delta.tagged:
-                sql.append(changelog.drop_sql(delta.drop_tag))
             runner.flush()
-            changelog.write(sql)
+            changelog.write(sql + (changelog.drops_sql([delta]) if state == "applied" else []))
+            changelog.release_tags = []
             runner.done.append({**delta.summary(), "duration": 0.0, "resumed_at": 0, "retries": 0})
             return
         direction = "undo" if state == "undone" else "do"
@@ -236,8 +237,8 @@ class Engine:
 
     def _finish(self) -> None:
         """What is recorded beside the deltas."""
-        if self.settings.state == "applied" and self.settings.drop_tags:
-            self.changelog.write([self.changelog.drop_sql(tag) for tag in self.settings.drop_tags])
+        if self.changelog.release_tags:  # there was no delta to record them with
+            self.changelog.write(self.changelog.drops_sql([]))
         elif self.settings.state == "sessions_dropped":
             self.changelog.drops_done()
             self.changelog.write([])

@@ -95,10 +95,11 @@ class Scripts:
             )
         undone = state == "undone"
         self._begin(todo, applied=undone)
+        self.changelog.release_tags = self.engine.settings.drop_tags if state == "applied" else []
         for delta in todo:
             self._delta(delta, "undo" if undone else "do", records_only=state == "baselined")
         if state == "applied":
-            self._all([*(self.changelog.drop_sql(tag) for tag in self.engine.settings.drop_tags), "COMMIT"])
+            self._all([*self.changelog.drops_sql([]), "COMMIT"])
         return self._text()
 
     def undo(self) -> str:
@@ -148,7 +149,8 @@ class Scripts:
             completion = self.changelog.forget_sql(delta)
         else:
             completion = self.changelog.complete_sql(delta, None)
-            completion += [self.changelog.drop_sql(delta.drop_tag)] if delta.tagged and not records_only else []
+            completion += [] if records_only else self.changelog.drops_sql([delta])
+            self.changelog.release_tags = []
         course = Course(self.changelog, self.tables, delta, direction, offline=True)
         count = len(course.statements)
         self._all([step.sql for step in course.steps(count if records_only else 0, completion)])

@@ -166,6 +166,7 @@ class Runner:
     def _completed(self, job: Job) -> None:
         """Say so, and forget what was needed to get there."""
         job.complete = self.database_changed = True
+        self.changelog.release_tags = []  # until this was answered, they went along with every delta
         delta = job.delta
         self.done.append(
             {

@@ -123,7 +123,7 @@ class Together:
         """The SQL that records that ``jobs`` are complete, and ``rows`` of the state besides."""
         states = [*(self.changelog.complete_row(job.delta) for job in jobs), *rows]
         applied = [self.changelog.applied_row(job.delta, job.begun) for job in jobs]
-        drops = [self.changelog.drop_sql(job.delta.drop_tag) for job in jobs if job.delta.tagged]
+        drops = self.changelog.drops_sql(job.delta for job in jobs) if jobs else []
         return [*([self.changelog.applied_sql(applied)] if applied else []), self.changelog.state_sql(states), *drops]
 
     def _completion(self, job: Job) -> list[str]:
@@ -132,5 +132,4 @@ class Together:
             return self.changelog.forget_sql(job.delta)
         if not job.present:
             return self.complete_sql([job])
-        drops = [self.changelog.drop_sql(job.delta.drop_tag)] if job.delta.tagged else []
-        return [*self.changelog.end_sql(job.delta), *drops]
+        return [*self.changelog.end_sql(job.delta), *self.changelog.drops_sql([job.delta])]

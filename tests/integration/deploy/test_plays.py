@@ -21,6 +21,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._haproxy.runtime impo
 
 from tests.integration.maintenance.conftest import BlockableSite
 from tests.support.modules import BIN, COLLECTIONS
+from tests.support.servers.mariadb import MariaDB
 
 
 class Controller:
@@ -229,3 +230,22 @@ def test_a_session_store_that_the_window_could_not_purge_stops_the_deploy_in_fro
     assert "stopped before anything was changed" in output, output
     assert "nowhere cannot be opened" in output, output
     assert "Block the site" not in output
+
+
+def test_a_delta_that_empties_the_table_that_a_drop_purges_drops_the_sessions(
+    controller: Controller, mariadb: MariaDB, database: str
+) -> None:
+    login = {
+        f"{role}_{name}": value
+        for role in ("dbdeploy", "session_purge")
+        for name, value in {**mariadb.login, "login_db": database}.items()
+    }
+    stock = controller.deploy("market", "1", deploy_deltas="db", **login)
+    other = controller.deploy("market", "1", deploy_deltas="db", session_purge_layout="symfony", **login)
+    deltas = controller.folder / "market-1" / "db"
+    deltas.mkdir()
+    (deltas / "1_empties.sql").write_text("TRUNCATE lamp_session;\n")
+    code, output = controller.run([controller.play([stock, other], hosts="a")], "--check")
+    assert code == 0, output
+    assert output.count("Sessions: dropped, as the build is tagged so") == 1, output
+    assert output.count("Sessions: kept") == 1, output

@@ -1,0 +1,66 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A tag of the release itself is recorded with the first of its deltas that completes, and not before."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.deltas import TABLE, Folder
+
+ROW = "INSERT INTO item VALUES (1, 'a');\n"
+MADE = "CREATE TABLE made (id INT);\n"
+FAILS = "ALTER TABLE nowhere ADD x INT;\n"
+
+
+def due(deltas: Folder) -> list[str]:
+    """What the status shows, which knows of no release."""
+    return list(deltas.here(check=True)["drop_reasons"])
+
+
+@pytest.mark.parametrize("second", [FAILS, ROW + ROW], ids=["DDL", "rows"])
+def test_a_release_whose_second_delta_fails_owes_its_drop_whatever_the_mended_one_says(
+    deltas: Folder, second: str
+) -> None:
+    deltas.write(_1_item=TABLE, _2_fails=second)
+    assert deltas.here(drop_tags=["r1"])["error_code"] == "dbdeploy_statement_failed"
+    assert (deltas.applied(), due(deltas)) == ([1], ["r1"])
+    deltas.write(_2_fails=ROW)
+    assert deltas.here()["drop_reasons"] == ["r1"]
+
+
+def test_deltas_that_share_a_transaction_record_it_when_the_last_of_them_fails(deltas: Folder) -> None:
+    deltas.write(_1_item=TABLE)
+    deltas.here()
+    deltas.write(_2_row=ROW, _3_again="UPDATE item SET name = 'b';\n", _4_fails=ROW)
+    assert deltas.here(drop_tags=["r1"])["error_code"] == "dbdeploy_statement_failed"
+    assert (deltas.applied(), due(deltas)) == ([1, 2, 3], ["r1"])
+
+
+def test_a_run_that_is_killed_in_its_second_delta_leaves_the_drop_due(deltas: Folder) -> None:
+    deltas.write(_1_item=TABLE, _2_long="SELECT SLEEP(30);\n")
+    with deltas.victim(drop_tags=["r1"]) as run:
+        connection = run.waits_at("SELECT SLEEP")
+        run.kill()
+    deltas.server.query(f"KILL {connection}")
+    assert (deltas.applied(), due(deltas)) == ([1], ["r1"])
+
+
+@pytest.mark.parametrize("first", [FAILS, MADE + FAILS, ROW], ids=["DDL", "half", "rows"])
+def test_a_first_delta_that_fails_leaves_no_drop_due(deltas: Folder, first: str) -> None:
+    deltas.write(_1_fails=first, _2_item=TABLE)
+    assert deltas.here(drop_tags=["r1"])["error_code"] == "dbdeploy_statement_failed"
+    assert (deltas.applied(), due(deltas)) == ([], [])
+    deltas.write(_1_fails=first.replace(FAILS, "SELECT 1;\n").replace(ROW, "SELECT 1;\n"))
+    assert deltas.here(drop_tags=["r2"])["drop_reasons"] == ["r2"]
+
+
+def test_a_delta_that_another_tool_began_records_it_too(deltas: Folder) -> None:
+    deltas.write(_1_item=TABLE)
+    deltas.here()
+    deltas.rows("UPDATE changelog SET complete_dt = NULL")
+    deltas.rows("DELETE FROM changelog_state")
+    deltas.write(_2_fails=FAILS)
+    assert deltas.here(on_unknown="skip", drop_tags=["r1"])["error_code"] == "dbdeploy_statement_failed"
+    assert (deltas.applied(), due(deltas)) == ([1], ["r1"])
