@@ -32,6 +32,7 @@ class Shop:
 
     def __init__(self, folder: Path, login: dict[str, Any], options: dict[str, Any]) -> None:
         self.folder = folder
+        self.hosts = "localhost,"
         self.login = login
         self.deltas = folder / "deltas"
         self.deltas.mkdir()
@@ -41,21 +42,22 @@ class Shop:
             "dbdeploy_src": str(self.deltas), "dbdeploy_session_table": "sessions",
             "ansible_python_interpreter": sys.executable,
         }  # fmt: skip
-        self.log_in: Callable[[], object]
-        self.is_logged_in: Callable[[], bool]
+        self.log_in: Callable[..., object]
+        self.is_logged_in: Callable[..., bool]
 
     def deploy(self, cut_at: str = "") -> str:
         """What a run prints, which is killed where the task ``cut_at`` would begin."""
         (self.folder / "variables.json").write_text(json.dumps(self.variables))
         done = subprocess.run(
             [
-                str(BIN / "ansible-playbook"), "-i", "localhost,", "-c", "local", "-e",
+                str(BIN / "ansible-playbook"), "-i", self.hosts, "-c", "local", "-e",
                 f"@{self.folder}/variables.json", str(PLAYBOOK),
             ],
             capture_output=True, text=True, check=False, cwd=self.folder,
             env={
                 **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_NOCOLOR": "1", "CUT_AT": cut_at,
                 "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "support" / "cut"), "ANSIBLE_CALLBACKS_ENABLED": "cut",
+                "ANSIBLE_FORKS": "1",
             },
         )  # fmt: skip
         assert done.returncode == (-signal.SIGKILL if cut_at else 0), done.stdout + done.stderr
@@ -80,10 +82,14 @@ def memcached() -> Iterator[MemcachedServer]:
 
 
 def in_files(_request: pytest.FixtureRequest, folder: Path, _login: dict[str, Any]) -> tuple[Any, ...]:
-    file = folder / "sessions" / f"sess_{ID}"
-    file.parent.mkdir()
-    options = {"store": "files", "save_path": str(file.parent), "dedicated": True}
-    return options, lambda: file.write_text("user|i:1;"), file.exists
+    sessions = folder / "sessions"
+    sessions.mkdir()
+    options = {"store": "files", "save_path": str(sessions), "dedicated": True}
+    return (
+        options,
+        lambda name=ID: (sessions / f"sess_{name}").write_text("user|i:1;"),
+        lambda name=ID: (sessions / f"sess_{name}").exists(),
+    )
 
 
 def in_mysql(request: pytest.FixtureRequest, _folder: Path, login: dict[str, Any]) -> tuple[Any, ...]:
@@ -93,8 +99,8 @@ def in_mysql(request: pytest.FixtureRequest, _folder: Path, login: dict[str, Any
     options = {"store": "mysql", "layout": "symfony", **login}
     return (
         options,
-        lambda: server.query(f"REPLACE INTO sessions VALUES ('{ID}', 1)", database=database),
-        lambda: server.query("SELECT 1 FROM sessions", database=database) != [],
+        lambda name=ID: server.query(f"REPLACE INTO sessions VALUES ('{name}', 1)", database=database),
+        lambda name=ID: server.query(f"SELECT 1 FROM sessions WHERE sess_id = '{name}'", database=database) != [],
     )
 
 
@@ -178,3 +184,43 @@ def test_a_drop_is_due_until_it_is_marked_as_done_and_then_no_more(shop: Shop) -
     (shop.deltas / "2_minor.sql").write_text("ALTER TABLE changelog COMMENT 'a release without a tag';\n")
     assert "changed=1" in shop.deploy()
     assert shop.is_logged_in()
+
+
+@pytest.mark.parametrize("shop", ["files", "mysql"], indirect=True)
+def test_a_session_that_is_to_be_kept_lives_through_the_drop_and_no_other_does(shop: Shop) -> None:
+    tag(shop, "delta")
+    shop.variables |= {"session_purge_keep_ids": ["administrator"], "session_purge_on_lock": "swap"}
+    shop.log_in()
+    shop.log_in("administrator")
+    shop.deploy()
+    assert (shop.is_logged_in(), shop.is_logged_in("administrator"), shop.due()) == (False, True, [])
+
+
+@pytest.mark.parametrize("store", ["files", "redis"])
+def test_a_deploy_that_is_killed_between_the_purges_of_two_hosts_drops_on_both(
+    tmp_path: Path, mariadb: MariaDB, database: str, store: str
+) -> None:
+    with RedisServer() as one, RedisServer() as other:
+        options: dict[str, Any] = {
+            "store": store,
+            "save_path": f"{tmp_path}/{{{{ inventory_hostname }}}}",
+            "servers": [f"0.0.0.0:{{{{ {{'web1': {one.port}, 'web2': {other.port}}}[inventory_hostname] }}}}"],
+        }
+        servers = {"web1": one.client, "web2": other.client}
+        for host, client in servers.items():
+            (tmp_path / host).mkdir()
+            (tmp_path / host / f"sess_{ID}").touch()
+            client.set(f"PHPREDIS_SESSION:{ID}", "user|i:1;")
+
+        def left() -> list[str]:
+            if store == "redis":
+                return [host for host, client in servers.items() if client.dbsize()]
+            return [host for host in servers if any((tmp_path / host).iterdir())]
+
+        shop = Shop(tmp_path, {**mariadb.login, "login_db": database}, options)
+        shop.hosts = "web1,web2,"
+        reason = tag(shop, "delta")
+        shop.deploy(cut_at="session_purge on web2")
+        assert (left(), shop.due()) == (["web2"], [reason])
+        shop.deploy()
+        assert (left(), shop.due()) == ([], [])

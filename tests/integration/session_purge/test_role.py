@@ -10,18 +10,20 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.support.modules import BIN, COLLECTIONS
+import yaml
+
+from tests.support.modules import BIN, COLLECTIONS, ROOT
 from tests.support.servers.mariadb import MariaDB
 from tests.support.servers.redis import RedisServer
 
 
-def play(folder: Path, playbook: str, *arguments: str) -> str:
+def play(folder: Path, playbook: str, *arguments: str, code: int = 0) -> str:
     done = subprocess.run(
         [str(BIN / "ansible-playbook"), "-i", "web1,web2,", "-c", "local", playbook, *arguments],
         capture_output=True, text=True, check=False, cwd=folder,
         env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_NOCOLOR": "1"},
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
 
@@ -71,6 +73,67 @@ def test_every_host_purges_the_server_of_its_own_and_a_shared_one_is_purged_once
         }  # reaches it, and is no loopback address
         output = play(tmp_path, "lamp.cluster.purge_sessions", "-e", json.dumps(shared))
         assert (output.count("changed=1"), output.count("skipped=1"), one.client.dbsize()) == (1, 1, 0)
+
+
+class Application:
+    """Sessions in files, and the playbook of the purge, which looks for locks of deploys in a folder beside them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lock = folder / "locks" / "shop.json"
+        self.session = folder / "sessions" / "sess_a"
+        for file in (self.lock, self.session):
+            file.parent.mkdir()
+        self.session.touch()
+        (purge,) = yaml.safe_load((ROOT / "playbooks" / "purge_sessions.yml").read_text())
+        locks = {"lamp.cluster.deploy_lock": {"path": str(self.lock.parent)}}
+        (folder / "purge.yml").write_text(yaml.safe_dump([{**purge, "module_defaults": locks}]))
+
+    def purge(self, path: Path, code: int) -> str:
+        """What the playbook says."""
+        variables = {
+            "deploy_hosts": "all", "deploy_name": "shop", "session_purge_store": "files",
+            "session_purge_save_path": str(path), "ansible_python_interpreter": str(BIN / "python"),
+        }  # fmt: skip
+        return play(self.folder, "purge.yml", "-e", json.dumps(variables), code=code)
+
+
+def test_while_a_deploy_runs_the_playbook_purges_nothing(tmp_path: Path) -> None:
+    shop = Application(tmp_path)
+    shop.lock.write_text(json.dumps({"user": "ann", "controller": "deploy1", "pid": 7}))
+    assert "ann on deploy1 (process 7)" in shop.purge(shop.session.parent, code=2)
+    assert (shop.session.exists(), shop.lock.exists()) == (True, True)
+
+
+def test_a_purge_keeps_deploys_out_until_it_is_done_or_has_failed(tmp_path: Path) -> None:
+    shop = Application(tmp_path)
+    assert "Take the deploy's lock" in shop.purge(shop.session.parent, code=0)
+    assert (shop.session.exists(), shop.lock.exists()) == (False, False)
+    assert "nowhere cannot be opened" in shop.purge(tmp_path / "nowhere", code=2)
+    assert not shop.lock.exists()
+
+
+PURGE = """
+- hosts: all
+  gather_facts: false
+  vars:
+    session_purge_store: redis
+    session_purge_servers: ["0.0.0.0:{{ {'web1': ports[0], 'web2': ports[1], 'web3': ports[0]}[inventory_hostname] }}"]
+  tasks:
+    - ansible.builtin.import_role: {name: lamp.cluster.session_purge}
+"""
+
+
+def test_each_server_is_purged_by_the_first_of_the_hosts_that_name_it(tmp_path: Path) -> None:
+    (tmp_path / "purge.yml").write_text(PURGE)
+    with RedisServer() as one, RedisServer() as other:
+        variables = {"ports": [one.port, other.port], "ansible_python_interpreter": str(BIN / "python")}
+        for server in (one, other):
+            server.client.set("PHPREDIS_SESSION:a", "user|i:1;")
+        output = play(tmp_path, "purge.yml", "-i", "web1,web2,web3,", "-e", json.dumps(variables))
+        assert (one.client.dbsize(), other.client.dbsize()) == (0, 0)
+        recap = output.rpartition("PLAY RECAP")[2]
+        assert [line.split()[0] for line in recap.splitlines() if "changed=1" in line] == ["web1", "web2"], output
 
 
 PLAN = """

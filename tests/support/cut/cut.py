@@ -4,7 +4,8 @@
 """A callback that kills ansible-playbook (-9) at a task, and writes down which tasks there are.
 
 CUT_AT is the task in front of which it dies: by its number from 1, or by its module and the state that this is given,
-such as "release active" or "session_purge"; tasks in check mode are not meant. CUT_LOG is a file for the names of all
+such as "release active" or "session_purge"; tasks in check mode are not meant. "session_purge on web2" means the part
+of that host: with one fork, those of the hosts before it have ended. CUT_LOG is a file for the names of all
 tasks.
 """
 
@@ -45,6 +46,17 @@ class CallbackModule(CallbackBase):
         if self.log:
             with open(self.log, "a", encoding="utf-8") as stream:
                 stream.write(f"{task.get_name()}\n")
-        what = "" if task.check_mode else f"{task.action.rpartition('.')[2]} {task.args.get('state', '')}".strip()
-        if self.last and self.last in (str(self.count), what):
+        self._die_at(str(self.count), what(task))
+
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        """One host's part of a task begins."""
+        self._die_at(f"{what(task)} on {host.name}")
+
+    def _die_at(self, *names: str) -> None:
+        if self.last and self.last in names:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def what(task: Any) -> str:
+    """The task's module and state."""
+    return "" if task.check_mode else f"{task.action.rpartition('.')[2]} {task.args.get('state', '')}".strip()
