@@ -8,7 +8,7 @@ from __future__ import annotations
 # ruff: noqa: E402 (Ansible wants DOCUMENTATION above the imports)
 DOCUMENTATION = r"""
 name: session_table
-short_description: Say which table a layout of M(lamp.cluster.session_purge) keeps its sessions in
+short_description: Say which table a layout of sessions keeps them in
 version_added: 1.0.0
 author: The lamp.cluster developers (@lamp-cluster)
 description:
