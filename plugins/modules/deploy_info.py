@@ -43,6 +43,14 @@ options:
     description: Folder of the deltas in a release; empty where there are none.
     type: str
     default: ""
+  read_deltas:
+    description: A release whose files of deltas are to be returned in RV(delta_files).
+    type: str
+    default: ""
+  encoding:
+    description: Encoding of these files.
+    type: str
+    default: utf-8
   journal_path:
     description: Folder of the journals.
     type: path
@@ -101,6 +109,18 @@ doubt:
       blocked. The next deploy or rollback brings all of it to one state. Empty where there is no such doubt.
   returned: success
   type: str
+delta_files:
+  description:
+    - The files in the folder of the deltas of the release O(read_deltas), as M(lamp.cluster.dbdeploy) takes them in
+      O(lamp.cluster.dbdeploy#module:deltas). That they cannot be read is an error.
+  returned: when O(read_deltas) names a release
+  type: list
+  elements: dict
+  sample: [{name: 042_orders.sql, content: "ALTER TABLE orders ADD note TEXT;"}]
+error_code:
+  description: What failed, such as V(dbdeploy_no_folder).
+  returned: on failure
+  type: str
 problems:
   description: What could not be told, and why.
   returned: success
@@ -110,8 +130,10 @@ problems:
 
 import os
 import typing as t
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import folder
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import FILE_NAME
 from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import FOLDER, Journal
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
@@ -124,13 +146,21 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.state import
 SHOWN = 20  # entries of the journal
 
 
-def deltas(release: str, folder: str) -> list[int]:
+def deltas(release: str, place: str) -> list[int]:
     """The numbers of the deltas in a release, by the names of its files alone."""
     try:
-        names = os.listdir(os.path.join(release, folder)) if folder else []
+        names = os.listdir(os.path.join(release, place)) if place else []
     except FileNotFoundError:
         return []
     return sorted(int(match.group(1)) for match in map(FILE_NAME.fullmatch, names) if match)
+
+
+def delta_files(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The deltas of the release that is named, if one is. :raises LampError: ``dbdeploy_no_folder`` and others"""
+    if not params["read_deltas"]:
+        return {}
+    place = Path(Layout(params["path"]).release(params["read_deltas"]), params["deltas"])
+    return {"delta_files": [dict(zip(("name", "content"), file)) for file in folder.read(place, params["encoding"])]}
 
 
 def releases(params: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -174,7 +204,7 @@ def status(module: AnsibleModule) -> dict[str, t.Any]:
             result["problems"].append(error.as_result()["msg"])
         except OSError as error:
             result["problems"].append(f"{error.filename}: {error.strerror}.")
-    return result
+    return {**result, **delta_files(params)}
 
 
 def journal(params: dict[str, t.Any]) -> tuple[str, str]:
@@ -190,6 +220,8 @@ def main() -> None:
             "site": {"type": "str", "required": True},
             "state_dir": {"type": "path", "default": ROOT},
             "deltas": {"type": "str", "default": ""},
+            "read_deltas": {"type": "str", "default": ""},
+            "encoding": {"type": "str", "default": "utf-8"},
             "journal_path": {"type": "path", "default": FOLDER},
         }
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -219,6 +220,45 @@ def test_the_status_tells_of_the_only_host_left_where_the_one_with_the_lock_is_a
     _code, output = controller.run([status])
     for words in ("a: cannot be reached", "b: ", "Lock: unknown: "):
         assert words in output.rpartition("Say where the application stands")[2], output
+
+
+@pytest.fixture()
+def elsewhere(controller: Controller) -> Iterator[dict[str, Any]]:
+    """Variables of an application whose deltas run on the host c, which has no releases: it does not see those of a."""
+    python = controller.folder / "python-of-c"
+    hidden = f'mount -t tmpfs none {controller.folder}/a && exec {sys.executable} "$@"'
+    python.write_text(f'#!/bin/sh\nexec unshare -m sh -c {shlex.quote(hidden)} sh "$@"\n')
+    python.chmod(0o755)
+    (controller.folder / "host_vars").mkdir()
+    (controller.folder / "host_vars" / "c.json").write_text(json.dumps({"own_python": str(python)}))
+    with MariaDB() as server:
+        server.query("CREATE DATABASE news")
+        yield {
+            "dbdeploy_host": "c", "dbdeploy_login_db": "news", "deploy_deltas": "db",
+            "ansible_python_interpreter": f"{{{{ own_python | default('{sys.executable}') }}}}",
+            **{f"dbdeploy_{name}": value for name, value in server.login.items()},
+        }  # fmt: skip
+
+
+def test_deltas_run_where_no_release_is(controller: Controller, elsewhere: dict[str, Any]) -> None:
+    def deploy(version: str, numbers: str) -> dict[str, Any]:
+        task = controller.deploy("news", version)
+        for number in numbers:
+            file = controller.folder / f"news-{version}" / "db" / f"{number}.sql"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(f"CREATE TABLE t{number} (a INT);\n-- @UNDO\nDROP TABLE t{number};\n")
+        return task
+
+    tasks = [
+        deploy("1", "1"),
+        deploy("2", "12"),
+        role("status", deploy_name="news"),
+        role("rollback", deploy_name="news", rollback_undo=True),
+    ]
+    code, output = controller.run([controller.play(tasks, vars={**controller.variables, **elsewhere})])
+    assert code == 0, output
+    assert "Deltas pending: none" in output.rpartition("Say where the application stands")[2], output
+    assert [journal[-1]["result"] for journal in controller.journals("news")] == ["rolled back"] * 2
 
 
 def test_a_session_store_that_the_window_could_not_purge_stops_the_deploy_in_front_of_it(
