@@ -93,14 +93,14 @@ def test_a_server_that_is_gone_meanwhile_is_named_and_the_purge_goes_on_when_it_
 ) -> None:
     options: dict[str, Any] = {"store": kind.__name__.lower(), "prefix": "s:"}
     with make() as server:
-        server.client.set("s:a", "user|i:1;")
+        server.client.set(f"s:{'a' * 26}", "user|i:1;")
         with monkeypatch.context() as patch:
             late(patch, kind, server.kill, times=1)
             with pytest.raises(LampError, match=server.address) as raised:
                 purge(**options, servers=[server.address])
         assert raised.value.code == "session_purge_unreachable"
         server.start()
-        server.client.set("s:b", "user|i:1;")
+        server.client.set(f"s:{'b' * 26}", "user|i:1;")
         assert purge(**options, servers=[server.address])["purged"] == 1
 
 
