@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.couchdb import CouchDb as Store
 
-from tests.support.modules import run_module
+from tests.integration.session_purge.test_role import play
+from tests.support.modules import BIN, run_module
 from tests.support.purge import purge
 from tests.support.servers.base import wait_until
 from tests.support.servers.couchdb import CouchDb
@@ -35,6 +40,28 @@ def refused(store: str, **options: Any) -> LampError:
         errors.append(raised.value)
     assert (errors[0].code, errors[0].message) == (errors[1].code, errors[1].message)
     return errors[0]
+
+
+PLAN = """
+- hosts: web1
+  gather_facts: false
+  vars_files: [variables.json]
+  tasks:
+    - block:
+        - ansible.builtin.include_role: {name: lamp.cluster.deploy, tasks_from: plan_drop, rolespec_validate: false}
+          vars: {dbdeploy_plan: {pending: []}}
+        - ansible.builtin.debug: {msg: planned}
+      rescue:
+        - ansible.builtin.debug: {msg: "refused, {{ ansible_failed_result.msg }}"}
+"""
+
+
+def plan_of_a_deploy(folder: Path, **options: Any) -> str:
+    """What the plan of a deploy that is to drop sessions prints."""
+    variables = {f"session_purge_{name}": value for name, value in options.items()}
+    (folder / "variables.json").write_text(json.dumps({**variables, "ansible_python_interpreter": str(BIN / "python")}))
+    (folder / "plan.yml").write_text(PLAN)
+    return play(folder, "plan.yml")
 
 
 # -- Redis
@@ -98,6 +125,15 @@ def test_a_replica_of_redis(redis_server: RedisServer, dedicated: bool) -> None:
         assert replica.address in error.message
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_a_session_to_keep_that_a_variable_does_not_name(redis_server: RedisServer, check: bool) -> None:
+    """What a lookup of an environment variable gives that is not set: nobody would be kept by it."""
+    arguments = {"store": "redis", **allow(redis_server, "~*", "+@all"), "keep_ids": [""], "dedicated": True}
+    result = run_module("session_purge", arguments, check=check)
+    assert (result["error_code"], "keep_ids" in result["msg"]) == ("session_purge_empty_entry", True)
+    assert redis_server.client.keys("*") == [KEY.encode()]
+
+
 # -- Memcached
 
 
@@ -152,6 +188,20 @@ def test_a_login_that_couchdb_refuses(guarded: CouchDb, login: dict[str, Any], d
     assert guarded.request("GET", "/secret")["doc_count"] == 1
 
 
+def test_a_database_that_a_killed_purge_dropped_stops_no_deploy(
+    couchdb: CouchDb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = f"phpsessid-{secrets.token_hex(4)}"
+    couchdb.request("PUT", f"/{database}")
+    couchdb.request("PUT", f"/{database}/a", {"data": "user|i:1;", "createdAt": 1})
+    options: dict[str, Any] = {"url": couchdb.url, "login_db": database, "dedicated": True}
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(Store, "_restore", Mock(side_effect=KeyboardInterrupt))
+        purge("couchdb", **options)
+    output = plan_of_a_deploy(tmp_path, store="couchdb", **options)
+    assert ("planned" in output, "refused" in output) == (True, False), output
+
+
 # -- Files
 
 
@@ -166,8 +216,10 @@ def store() -> Iterator[Path]:
         yield folder
 
 
-def test_a_folder_whose_name_others_than_root_can_change(store: Path) -> None:
+def test_a_folder_whose_name_others_than_root_can_change(store: Path, tmp_path: Path) -> None:
     store.parent.chmod(0o777)
+    output = plan_of_a_deploy(tmp_path, store="files", save_path=str(store), dedicated=True)
+    assert f"refused, {store} cannot be exchanged: others than root can write in {store.parent}." in output, output
     error = refused("files", save_path=str(store), dedicated=True, leftovers="leave")
     assert (error.code, os.listdir(store)) == ("session_purge_unsafe_parent", ["sess_a"])
     assert purge("files", save_path=str(store), dedicated=True)["purged"] == 1
