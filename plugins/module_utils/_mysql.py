@@ -46,14 +46,26 @@ KEEPALIVE = {
     "TCP_USER_TIMEOUT": 60000,
 }  # gone after a minute
 
-# LOCK TABLES and the tables of other engines make no transaction: connections to this database come first.
-OTHERS = """SELECT CONCAT(p.USER, '@', p.HOST, ' (connection ', p.ID, ', ', p.TIME, ' s)')
-FROM information_schema.PROCESSLIST p WHERE p.ID <> CONNECTION_ID() AND p.COMMAND IN ('Sleep', 'Query', 'Execute')
-AND p.USER <> 'system user' AND COALESCE(p.STATE, '') NOT LIKE 'Waiting for table%'
-ORDER BY COALESCE(p.DB = DATABASE(), 0) DESC, p.TIME DESC LIMIT 9"""
-HOLDERS = """SELECT GROUP_CONCAT(CONCAT(p.USER, '@', p.HOST, ' (connection ', p.ID, ', ', p.TIME, ' s)') SEPARATOR ', ')
-FROM information_schema.PROCESSLIST p JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID
-WHERE p.ID <> CONNECTION_ID()"""
+NAMED = 20  # connections that a message names
+# Of a connection p of the process list; those that work in this database come first.
+WHO = "CONCAT(p.USER, '@', p.HOST, ' (connection ', p.ID, ', ', p.TIME, ' s)') FROM information_schema.PROCESSLIST p"
+FIRST = "ORDER BY COALESCE(p.DB = DATABASE(), 0) DESC, p.TIME DESC"
+IN_TRANSACTION = "SELECT x.trx_mysql_thread_id FROM information_schema.INNODB_TRX x"
+# LOCK TABLES and the tables of other engines make no transaction.
+OTHERS = f"""SELECT {WHO}
+WHERE p.ID <> CONNECTION_ID() AND p.COMMAND IN ('Sleep', 'Query', 'Execute') AND p.USER <> 'system user'
+AND COALESCE(p.STATE, '') NOT LIKE 'Waiting for table%' AND p.ID NOT IN ({IN_TRANSACTION}) {FIRST}"""
+HOLDERS = f"SELECT {WHO} WHERE p.ID <> CONNECTION_ID() AND p.ID IN ({IN_TRANSACTION}) {FIRST}"
+# Where the server tells whose locks a table has, or all tables: MySQL, and MariaDB with the plugin METADATA_LOCK_INFO.
+LOCKS = (
+    """SELECT t.PROCESSLIST_ID FROM performance_schema.metadata_locks l
+JOIN performance_schema.threads t ON t.THREAD_ID = l.OWNER_THREAD_ID WHERE l.LOCK_STATUS = 'GRANTED' AND (
+(l.OBJECT_TYPE = 'TABLE' AND l.OBJECT_SCHEMA = {database} AND l.OBJECT_NAME = {table})
+OR (l.OBJECT_TYPE IN ('GLOBAL', 'BACKUP LOCK') AND l.LOCK_TYPE = 'SHARED'))""",
+    """SELECT l.THREAD_ID FROM information_schema.METADATA_LOCK_INFO l
+WHERE (l.TABLE_SCHEMA = {database} AND l.TABLE_NAME = {table})
+OR l.LOCK_MODE REGEXP '^MDL_BACKUP_(FTWRL|WAIT|BLOCK)'""",
+)
 
 if pymysql:
 
@@ -215,18 +227,37 @@ def query(connection: Connection, sql: str, values: tuple[t.Any, ...] = ()) -> l
 def open_transactions(connection: Connection) -> str:
     """Who holds what others wait for, for messages: the connections that have a transaction open."""
     try:
-        rows = query(connection, HOLDERS)
+        return _names(query(connection, HOLDERS)) or NOBODY
     except pymysql.err.MySQLError:
         return "who it is, is not shown to this user (it needs the privilege PROCESS)"
-    return rows[0][0] or NOBODY
 
 
-def lock_holders(connection: Connection) -> str:
-    """Who holds a table that somebody waited for in vain: open transactions, or else who may have locked tables."""
+def _names(rows: list[tuple[t.Any, ...]]) -> str:
+    """Connections in a message; how many are left out is said."""
+    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+    return ", ".join(name for (name,) in rows[:NAMED]) + more
+
+
+def lock_holders(connection: Connection, database: str, table: str) -> str:
+    """Who holds a table that somebody waited for in vain, for messages; where the server does not tell, who may.
+
+    :param database: and ``table``: their names as SQL
+    """
+    for locks in LOCKS:
+        with contextlib.suppress(pymysql.err.MySQLError):  # it has no such list, or does not show it to this user
+            of_table = locks.format(database=database, table=table)
+            names = _names(query(connection, f"SELECT {WHO} WHERE p.ID <> CONNECTION_ID() AND p.ID IN ({of_table})"))
+            if names:
+                return names
     holders = open_transactions(connection)
-    others = query(connection, OTHERS) if holders == NOBODY else []
-    names = ", ".join(name for (name,) in others)
-    return f"no transaction is open; one of these may have locked it: {names}" if names else holders
+    others = ""
+    with contextlib.suppress(pymysql.err.MySQLError):
+        others = _names(query(connection, OTHERS))
+    if not others:
+        return holders
+    if holders == NOBODY:
+        return f"no transaction is open; one of these may have locked it: {others}"
+    return f"{holders}; or one of these, which have no transaction open, locked it: {others}"
 
 
 def quote_identifier(name: str) -> str:

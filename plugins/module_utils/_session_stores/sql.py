@@ -74,9 +74,10 @@ class Table:
                 "Check table, layout and login_db; epoch_table and layout if it is the table of the epochs.",
             )
         if number == _mysql.LOCK_WAIT:
+            holders = _mysql.lock_holders(self.connection, self.database, self.literal(self.bare))
             return LampError(
                 "session_purge_locked",
-                f"The table {self.name} is held by others: {_mysql.lock_holders(self.connection)}.",
+                f"The table {self.name} is held by others: {holders}.",
                 "End them, or wait until they are done, or choose another on_lock.",
                 server_error=number,
             )

@@ -71,3 +71,18 @@ def test_who_holds_the_table_is_named_or_passed_by(sessions: Sessions) -> None:
         assert f"(connection {reader.thread_id()}," in raised.value.message
     assert sessions.purge()["purged"] == 3
     reader.close()
+
+
+@pytest.mark.parametrize("lock", ["LOCK TABLES s READ", "FLUSH TABLES WITH READ LOCK", "LOCK INSTANCE FOR BACKUP"])
+def test_who_holds_the_table_is_told_from_who_merely_works_beside(sessions: Sessions, lock: str) -> None:
+    report = sessions.server.connect(sessions.database, autocommit=False)
+    report.query("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+    holder = sessions.server.connect(sessions.database)
+    holder.query(lock)
+    with pytest.raises(LampError) as raised:
+        sessions.purge(on_lock="wait")
+    holder.close()
+    report.close()
+    said = raised.value.message
+    assert f"(connection {holder.thread_id()}," in said
+    assert f"(connection {report.thread_id()}," not in said, said

@@ -77,15 +77,66 @@ def test_who_does_not_let_go_is_named_and_nothing_is_lost(held: Held, on_lock: s
     assert held.tables() == {"s"}
 
 
-def test_who_holds_it_without_a_transaction_is_named_too(held: Held) -> None:
+@contextlib.contextmanager
+def backup(held: Held) -> Iterator[str]:
+    """Somebody who holds the table without a transaction, and works in no database; as a message has it."""
     held.reader.close()
-    with contextlib.closing(held.server.connect(held.database)) as backup:
-        backup.query("LOCK TABLES s READ")
+    with contextlib.closing(held.server.connect()) as connection:
+        connection.query(f"LOCK TABLES `{held.database}`.s READ")
+        yield f"(connection {connection.thread_id()},"
+
+
+@contextlib.contextmanager
+def reports(held: Held, number: int) -> Iterator[str]:
+    """Transactions that hold nothing of the table."""
+    with contextlib.ExitStack() as stack:
+        for _each in range(number):
+            connection = stack.enter_context(contextlib.closing(held.server.connect(held.database, autocommit=False)))
+            connection.query("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        yield f"(connection {connection.thread_id()},"
+
+
+@pytest.fixture()
+def told(mariadb: MariaDB) -> Iterator[None]:
+    """The server tells whose locks a table has."""
+    mariadb.query("INSTALL SONAME 'metadata_lock_info'")
+    yield
+    mariadb.query("UNINSTALL SONAME 'metadata_lock_info'")
+
+
+def test_who_holds_it_without_a_transaction_is_named_too(held: Held) -> None:
+    with backup(held) as holder:
         result = held.run(on_lock="wait")
     assert result["error_code"] == "session_purge_locked"
-    assert f"(connection {backup.thread_id()}," in result["msg"]
+    assert holder in result["msg"]
     assert "no transaction is open" in result["msg"]
     assert held.purge()["purged"] == 3
+
+
+def test_where_the_server_does_not_tell_transactions_are_named_and_who_has_none(held: Held) -> None:
+    with backup(held) as holder, reports(held, 1) as report:
+        said = held.run(on_lock="wait")["msg"]
+    assert 0 < said.index(report) < said.index("which have no transaction open") < said.index(holder), said
+
+
+def test_of_many_that_may_hold_it_some_are_named_and_the_others_counted(held: Held) -> None:
+    with backup(held) as holder, reports(held, 25):
+        said = held.run(on_lock="wait")["msg"]
+    assert said.count("(connection ") >= 21, said
+    assert " and 5 more; or one of these" in said
+    assert holder in said
+
+
+@pytest.mark.usefixtures("told")
+def test_where_the_server_tells_the_holder_alone_is_named(held: Held) -> None:
+    with backup(held) as holder, reports(held, 1) as report:
+        said = held.run(on_lock="wait")["msg"]
+    assert (holder in said, report in said) == (True, False), said
+    with contextlib.closing(held.server.connect()) as dump, reports(held, 1) as report:
+        dump.query("FLUSH TABLES WITH READ LOCK")
+        said = held.run(on_lock="wait")["msg"]
+        assert f"(connection {dump.thread_id()}," in said, said
+        assert report not in said, said
 
 
 def test_a_swap_comes_through_once_the_table_is_let_go(held: Held) -> None:
