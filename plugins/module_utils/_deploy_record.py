@@ -14,6 +14,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 
 Entry = t.Dict[str, t.Any]
 FOLDER = "/var/lib/lamp.cluster/deploys"
+NOTHING_CHANGED = "failed, nothing changed"
 
 
 class Journal:
@@ -62,8 +63,17 @@ class Journal:
         )
 
 
+def that_changed(entries: t.Iterable[Entry]) -> list[Entry]:
+    """Without the deploys that stopped before they changed anything: what was unfinished before them still is."""
+    return [entry for entry in entries if entry.get("result") != NOTHING_CHANGED]
+
+
 def with_entry(entries: list[Entry], entry: Entry, keep: int) -> list[Entry]:
-    """The last ``keep`` of ``entries`` and ``entry``, which takes the place of one with the same ``id``."""
+    """The last ``keep`` of ``entries`` and ``entry``, which takes the place of one with the same ``id``.
+
+    Of deploys in a row that changed nothing the last is kept: a job that tries again and again pushes out no other.
+    """
     if any(old.get("id") == entry["id"] for old in entries):
         return [entry if old.get("id") == entry["id"] else old for old in entries][-keep:]
-    return [*entries, entry][-keep:]
+    again = entries and not that_changed([entries[-1], entry])
+    return [*(entries[:-1] if again else entries), entry][-keep:]

@@ -28,6 +28,7 @@ options:
     description:
       - What to record; any keys. V(id) must be among them and tells one deploy from another.
       - An entry with the V(id) of one that is there replaces it.
+      - An entry whose C(result) is V(failed, nothing changed) replaces one of that result right before it.
     type: dict
     required: true
   keep:

@@ -270,6 +270,7 @@ def test_a_failure_outside_of_the_window_is_told_as_one(shop: Cluster, releases:
         assert (event["moment"], event["result"]) == ("on_failure", result)
         assert event["failure"] == "web1: non-zero return code: the till is shut."
         everywhere(live)
+        assert f": {result}" in Standing(shop).output.partition("History:")[2].partition("So:")[0]
     ok(shop.deploy(made))
     releases.live(made)
     assert Standing(shop).verdict == "all is well"

@@ -19,7 +19,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.state import
 def kept_anyway(layout: Layout, state: State) -> set[str]:
     """The live release, the one before it, and what an unfinished deploy would go back to."""
     current = layout.current_release()
-    return {name for name in (current, state.previous(current)) if name} | journals.gone_back_to()
+    return {name for name in (current, state.previous(current)) if name} | journals.gone_back_to(layout.root)
 
 
 def superfluous(layout: Layout, state: State, keep: int, wanted: str = "") -> list[str]:

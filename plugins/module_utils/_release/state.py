@@ -50,7 +50,7 @@ class State:
 
     def previous(self, current: str | None) -> str | None:
         """The last good release that was live before ``current`` and is still there."""
-        bad = {*self.rejected, *journals.failed()}
+        bad = {*self.rejected, *journals.failed(self.layout.root)}
         for name in reversed(self.lived(current)):
             if name != current and name not in bad and self.layout.is_staged(name):
                 return name

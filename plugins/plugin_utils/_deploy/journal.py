@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-Entry = t.Dict[str, t.Any]
+from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import Entry, that_changed
+
 Look = t.Dict[str, t.Any]  # what the module deploy_info returned of one host
 
 
@@ -38,8 +39,8 @@ def _in_order(journals: list[list[str]]) -> list[str]:
 
 
 def last(looks: t.Mapping[str, Look]) -> Entry:
-    """The last entry; empty where there is none."""
-    return (entries(looks) or [{}])[-1]
+    """The last entry of a run that changed anything; empty where there is none."""
+    return (that_changed(entries(looks)) or [{}])[-1]
 
 
 def unfinished(looks: t.Mapping[str, Look]) -> Entry:

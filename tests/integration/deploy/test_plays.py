@@ -83,7 +83,8 @@ class Controller:
     def journals(self, name: str) -> list[list[dict[str, Any]]]:
         """What a and b recorded of an application's deploys."""
         journals = [self.folder / host / "journal" / f"{name}.jsonl" for host in "ab"]
-        return [[json.loads(line) for line in journal.read_text().splitlines()] for journal in journals]
+        texts = [journal.read_text() if journal.exists() else "" for journal in journals]
+        return [[json.loads(line) for line in text.splitlines()] for text in texts]
 
 
 def role(entry: str, **variables: Any) -> dict[str, Any]:
@@ -185,7 +186,8 @@ def test_a_part_of_the_web_hosts_gets_code_and_nothing_more(controller: Controll
     assert code != 0
     assert "Nothing is known of c, which this play is for as well" in output
     assert "--limit leaves out a, which this play is for as well" in output
-    assert [len(journal) for journal in controller.journals("wiki")] == [1, 1]
+    (_on_a,), (deployed, refused) = controller.journals("wiki")
+    assert (deployed["result"], refused["result"]) == ("deployed", "failed, nothing changed")
 
 
 def test_a_part_of_the_hosts_that_nobody_has_a_journal_of_is_known_by_the_play_and_its_lock_is_where_all_look(
@@ -213,6 +215,30 @@ def test_a_lost_host_of_the_deltas_is_no_lost_web_host(controller: Controller) -
     assert "stopped before anything was changed" in output, output
     assert "c could not be reached." in output, output
     assert "a could not be reached" not in output, output
+    _on_a, (stopped,) = controller.journals("blog")  # a, which asked it, is out of the play
+    told = stopped["result"], stopped["finished"], stopped["failure"]
+    assert told == ("failed, nothing changed", True, "c could not be reached.")
+
+
+def test_how_a_deploy_ended_is_recorded_also_where_only_a_hook_failed(controller: Controller) -> None:
+    hook = controller.folder / "break.yml"
+    hook.write_text('[{"name": "Break", "ansible.builtin.fail": {"msg": "the till is shut"}}]')
+    for moment, result in (
+        ("before_artifact", "failed, nothing changed"),
+        ("before_record", "failed, site open"),
+        ("after_record", "deployed"),
+    ):
+        deploy = controller.deploy("till", "1", deploy_hooks={moment: str(hook)})
+        code, output = controller.run([controller.play([deploy])])
+        assert code != 0
+        for host, journal in zip("ab", controller.journals("till")):
+            told = journal[-1]
+            assert (told["result"], told["path"]) == (result, f"{controller.folder}/{host}/till"), output
+            assert told["finished"] == (result != "failed, site open"), "the same command again brings it to its end"
+            assert told["failure"] == ("" if result == "deployed" else "a: the till is shut.")
+    assert [entry["result"] for entry in controller.journals("till")[0]] == [
+        "failed, nothing changed", "failed, site open", "deployed",
+    ]  # fmt: skip
 
 
 def test_the_status_tells_of_the_only_host_left_where_the_one_with_the_lock_is_away(controller: Controller) -> None:

@@ -42,6 +42,15 @@ def test_the_same_id_replaces_its_entry(tmp_path: Path) -> None:
     assert result["deploys"] == [{"id": "1", "result": "deployed"}, {"id": "2"}]
 
 
+def test_deploys_in_a_row_that_changed_nothing_push_out_no_other(tmp_path: Path) -> None:
+    record(tmp_path, {"id": "1", "result": "failed, site blocked"})
+    for number in ("2", "3", "4"):
+        result = record(tmp_path, {"id": number, "result": "failed, nothing changed"}, keep=2)
+        assert [entry["id"] for entry in result["deploys"]] == ["1", number]
+    result = record(tmp_path, {"id": "5", "result": "deployed"})
+    assert [entry["id"] for entry in result["deploys"]] == ["1", "4", "5"]
+
+
 def test_a_line_that_a_crash_cut_short_is_passed_over(tmp_path: Path) -> None:
     cut = '{"id": "2", "by": "Zo\u00eb'.encode()[:-1]
     (tmp_path / "shop.jsonl").write_bytes(b'{"id": "1"}\n{"result": "whose?"}\n[1]\n' + cut)

@@ -149,6 +149,27 @@ def test_a_release_whose_deploy_failed_is_none_to_go_back_to(
     assert previous(good, ("deploy", "failed, put back", names[1])) == names[1]  # live before it, and after
 
 
+def test_a_deploy_tells_of_its_own_application_and_only_if_it_changed_anything(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one on the same host may have the same release."""
+    names = staged_and_live(source, tmp_path / "app", 3)
+    layout = Layout(str(tmp_path / "app"))
+    state = State(layout)
+    monkeypatch.setattr(journals, "FOLDER", str(tmp_path))
+    failed = {"id": "1", "kind": "deploy", "release": names[1], "result": "failed", "finished": False,
+              "from": {"web1": names[0]}}  # fmt: skip
+    for path, goes_back_to in ((f"{tmp_path}/other", set()), (f"{tmp_path}/app/", {names[0]})):
+        Journal(str(tmp_path), "other").write([{**failed, "path": path}])
+        assert state.previous(names[2]) == (names[0] if goes_back_to else names[1])
+        assert journals.gone_back_to(layout.root) == goes_back_to
+    stopped = {"id": "2", "kind": "deploy", "release": names[1], "result": "failed, nothing changed", "from": {}}
+    Journal(str(tmp_path), "other").write([stopped])
+    assert state.previous(names[2]) == names[1]
+    Journal(str(tmp_path), "other").write([failed, stopped])
+    assert journals.gone_back_to(layout.root) == {names[0]}, "what was unfinished still is"
+
+
 def test_a_release_is_removed_by_name_but_not_one_that_is_needed(source: Path, tmp_path: Path) -> None:
     root = tmp_path / "app"
     names = staged_and_live(source, root, 2)

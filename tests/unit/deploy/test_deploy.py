@@ -153,6 +153,21 @@ def test_a_host_that_was_away_does_not_make_an_ended_deploy_unfinished() -> None
     assert told["verdict"] == "all is well"
 
 
+def test_a_deploy_that_changed_nothing_hides_no_unfinished_one() -> None:
+    owed = entry(leftovers="w0: the database is away.", mode="rolling")
+    stopped = entry(id="2027", release="c", finished=True, result="failed, nothing changed")
+    for started in (look("b", journal=[owed, stopped]), look("b", journal=[owed])):
+        told = standing({"w0": started, "w1": look("b", journal=[owed, stopped])}, FREE, QUIET, [])
+        assert (told["verdict"], told["unfinished"]) == ("a deploy is unfinished", owed)
+        assert [one["id"] for one in told["history"]] == [owed["id"], "2027"]
+    made = plan(look("b", journal=[owed, stopped]), look("b"))
+    assert (made["todo"], made["owing"], made["continues"]) == (
+        True,
+        owed,
+        plan(look("b", journal=[owed]))["continues"],
+    )
+
+
 @pytest.mark.parametrize(
     ("looks", "lock", "database", "away", "verdict"),
     [
