@@ -13,7 +13,7 @@ version_added: 1.0.0
 author: The lamp.cluster developers (@lamp-cluster)
 description:
   - Puts together what the web hosts, the lock and the database told, says what that adds up to, and gives the command
-    that goes on.
+    that goes on, with what this command was given on its command line to tell the application.
 positional: _input
 options:
   _input:
@@ -51,14 +51,21 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(lines) for people, C(verdict), C(next) (the command that goes on), C(unfinished), C(blocked), C(releases),
+    - C(lines) for people, C(verdict), C(next) (the command that goes on), C(rollback) (the one that goes
+      back), C(unfinished), C(blocked), C(releases),
       C(away) and C(history).
   type: dict
 """
 
 import typing as t
 
+from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.given import given
 from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.standing import standing
+
+
+def told(looks: t.Any, **options: t.Any) -> dict[str, t.Any]:
+    """The standing, with commands that name what this one was given."""
+    return standing(looks, given=given(), **options)
 
 
 class FilterModule:
@@ -66,4 +73,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Any]:
         """The filter by its name."""
-        return {"deploy_standing": standing}
+        return {"deploy_standing": told}

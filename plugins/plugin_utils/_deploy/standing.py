@@ -6,18 +6,14 @@
 from __future__ import annotations
 
 import datetime
-import json
-import re
-import shlex
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import number_of
 
+from .given import option
 from .journal import Entry, Look, blocked_by, entries, owing, unfinished
 
-DEPLOY, ROLLBACK = "ansible-playbook lamp.cluster.deploy", "ansible-playbook lamp.cluster.rollback"
-OPEN = "ansible-playbook lamp.cluster.maintenance -e maintenance_state=disabled"
-PLAIN = re.compile(r"[\w./:@+%-]+")
+COMMAND = "ansible-playbook lamp.cluster."
 HISTORY = 10
 
 
@@ -95,17 +91,11 @@ def database_lines(database: t.Mapping[str, t.Any]) -> list[str]:
     ]
 
 
-def _given(name: str, value: str) -> str:
-    """A variable on the command line, as a shell and Ansible read it; what is not plain goes as JSON."""
-    if PLAIN.fullmatch(value):
-        return f" -e {name}={value}"
-    return f" -e {shlex.quote(json.dumps({name: value}))}"
-
-
 def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
-    looks: t.Mapping[str, Look], busy: bool, away: list[str], database: t.Mapping[str, t.Any]
+    looks: t.Mapping[str, Look], busy: bool, away: list[str], database: t.Mapping[str, t.Any], given: str
 ) -> tuple[str, str]:
     """What that adds up to, and the command that goes on."""
+    deploy, rollback = f"{COMMAND}deploy{given}", f"{COMMAND}rollback{given}"
     begun = unfinished(looks)
     if busy:
         return (
@@ -114,32 +104,32 @@ def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
         )
     if begun.get("kind") == "rollback":
         more = " -e rollback_undo=true" if begun.get("undo") else ""
-        return "a rollback is unfinished", f"{ROLLBACK} -e rollback_release={begun['release']}{more}"
+        return "a rollback is unfinished", f"{rollback} -e rollback_release={begun['release']}{more}"
     if begun:
         what = "".join(
-            _given(f"deploy_{name}", begun[key])
+            option(f"deploy_{name}", begun[key])
             for key, name in (("source", "source"), ("version", "source_version"), ("checksum", "source_checksum"))
             if begun.get(key)
         )
-        return "a deploy is unfinished", f"{DEPLOY}{what}   (or back: {ROLLBACK})"
+        return "a deploy is unfinished", f"{deploy}{what}   (or back: {rollback})"
     if blocked_by(looks, "deploy"):
-        return "the site is blocked by a deploy that told nobody how it ended", f"{DEPLOY}   (or back: {ROLLBACK})"
+        return "the site is blocked by a deploy that told nobody how it ended", f"{deploy}   (or back: {rollback})"
     if blocked_by(looks):
-        return "an operator has blocked the site", OPEN
+        return "an operator has blocked the site", f"{COMMAND}maintenance{given} -e maintenance_state=disabled"
     if any(look["problems"] for look in looks.values()):
         return "not all can be told", "mend what is named above"
     if len({look["current"] for look in looks.values()}) > 1:
-        return "the web hosts run different releases", DEPLOY
+        return "the web hosts run different releases", deploy
     if any(look["current"] and not look["current_whole"] for look in looks.values()):
-        return "the live release is gone", f"{ROLLBACK}   (or {DEPLOY})"
+        return "the live release is gone", f"{rollback}   (or {deploy})"
     if not any(look["current"] for look in looks.values()):
-        return "nothing was deployed yet", DEPLOY
+        return "nothing was deployed yet", deploy
     if database.get("pending") or database.get("drop_sessions"):
-        return "the database is behind the code" if database.get("pending") else "a session drop is due", DEPLOY
+        return "the database is behind the code" if database.get("pending") else "a session drop is due", deploy
     if away:
-        return "hosts are missing", f"bring {', '.join(away)} back; then {DEPLOY}"
+        return "hosts are missing", f"bring {', '.join(away)} back; then {deploy}"
     if owing(looks):
-        return "all is well, but what a session drop put aside is still there", DEPLOY
+        return "all is well, but what a session drop put aside is still there", deploy
     return "all is well", "nothing"
 
 
@@ -148,6 +138,7 @@ def standing(
     lock: t.Mapping[str, t.Any],
     database: t.Mapping[str, t.Any],
     away: list[str],
+    given: str = "",
 ) -> dict[str, t.Any]:
     """``verdict``, ``next`` (the command that goes on), ``lines`` for people, ``history``."""
     words, busy = lock_line(lock)
@@ -167,13 +158,16 @@ def standing(
         "History:",
         *(f"  {history_line(entry)}" for entry in told[-HISTORY:]),
     ]
-    verdict, command = _next(looks, busy, away, database)
-    if command.startswith((DEPLOY, ROLLBACK)) and any(look["problems"] for look in looks.values()):
+    verdict, command = _next(looks, busy, away, database, given)
+    if command.startswith((f"{COMMAND}deploy", f"{COMMAND}rollback")) and any(
+        look["problems"] for look in looks.values()
+    ):
         command = f"mend what is named above, which keeps a deploy from beginning; then {command}"
     lines += [f"So: {verdict}", f"Next: {command}"]
     return {
         "verdict": verdict,
         "next": command,
+        "rollback": f"{COMMAND}rollback{given}",
         "lines": lines,
         "hosts": hosts,
         "unfinished": begun,

@@ -249,8 +249,8 @@ def test_the_status_tells_of_the_only_host_left_where_the_one_with_the_lock_is_a
 
 
 @pytest.fixture()
-def elsewhere(controller: Controller) -> Iterator[dict[str, Any]]:
-    """Variables of an application whose deltas run on the host c, which has no releases: it does not see those of a."""
+def elsewhere(controller: Controller) -> Iterator[tuple[MariaDB, dict[str, Any]]]:
+    """A server and variables of an application whose deltas run on the host c, which does not see the releases of a."""
     python = controller.folder / "python-of-c"
     hidden = f'mount -t tmpfs none {controller.folder}/a && exec {sys.executable} "$@"'
     python.write_text(f'#!/bin/sh\nexec unshare -m sh -c {shlex.quote(hidden)} sh "$@"\n')
@@ -259,14 +259,16 @@ def elsewhere(controller: Controller) -> Iterator[dict[str, Any]]:
     (controller.folder / "host_vars" / "c.json").write_text(json.dumps({"own_python": str(python)}))
     with MariaDB() as server:
         server.query("CREATE DATABASE news")
-        yield {
+        yield server, {
             "dbdeploy_host": "c", "dbdeploy_login_db": "news", "deploy_deltas": "db",
             "ansible_python_interpreter": f"{{{{ own_python | default('{sys.executable}') }}}}",
             **{f"dbdeploy_{name}": value for name, value in server.login.items()},
         }  # fmt: skip
 
 
-def test_deltas_run_where_no_release_is(controller: Controller, elsewhere: dict[str, Any]) -> None:
+def test_deltas_run_where_no_release_is(controller: Controller, elsewhere: tuple[MariaDB, dict[str, Any]]) -> None:
+    server, variables = elsewhere
+
     def deploy(version: str, numbers: str) -> dict[str, Any]:
         task = controller.deploy("news", version)
         for number in numbers:
@@ -277,14 +279,27 @@ def test_deltas_run_where_no_release_is(controller: Controller, elsewhere: dict[
 
     tasks = [
         deploy("1", "1"),
+        {"ansible.builtin.set_fact": {"first_release": "{{ deploy__artifact.release }}"}},
         deploy("2", "12"),
+        deploy("3", "123"),
         role("status", deploy_name="news"),
-        role("rollback", deploy_name="news", rollback_undo=True),
+        role(
+            "rollback",
+            deploy_name="news",
+            rollback_release="{{ first_release }}",
+            rollback_undo=True,
+            deploy_smoke_tests=[{"path": "/", "contains": "what only the newest release says"}],
+            rollback_smoke_tests=[{"path": "/", "contains": "Shop"}],
+        ),
     ]
-    code, output = controller.run([controller.play(tasks, vars={**controller.variables, **elsewhere})])
+    code, output = controller.run([controller.play(tasks, vars={**controller.variables, **variables})])
     assert code == 0, output
     assert "Deltas pending: none" in output.rpartition("Say where the application stands")[2], output
-    assert [journal[-1]["result"] for journal in controller.journals("news")] == ["rolled back"] * 2
+    for first, _second, third, rollback in controller.journals("news"):
+        assert (rollback["result"], rollback["release"], rollback["left"]) == (
+            "rolled back", first["release"], third["release"],
+        )  # fmt: skip
+    assert server.query("SHOW TABLES FROM news LIKE 't_'") == [("t1",)]
 
 
 def test_a_session_store_that_the_window_could_not_purge_stops_the_deploy_in_front_of_it(

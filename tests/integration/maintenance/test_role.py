@@ -84,6 +84,19 @@ def on_path(site: BlockableSite, command: str, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize("site", ["nginx"], indirect=True)
+def test_a_pool_that_runs_two_sites_has_one_status_page(site: BlockableSite) -> None:
+    place = site.server.folder
+    other = place / "sites-available" / "other"
+    other.write_text(f"server {{\n    listen 127.0.0.1:{free_port()};\n}}\n")
+    before = sorted((place / "pool.d").iterdir())
+    code, output = site.role(maintenance_name="other", maintenance_vhosts=[str(other)])
+    other.unlink()
+    (place / "conf.d" / "lamp-maintenance-other.conf").unlink()
+    assert code == 0, output
+    assert sorted((place / "pool.d").iterdir()) == before
+
+
+@pytest.mark.parametrize("site", ["nginx"], indirect=True)
 def test_what_keeps_php_fpm_from_starting_is_taken_back_before_a_reload(site: BlockableSite) -> None:
     on_path(site, "php-fpm8.2", "-y", f"{site.server.folder}/fpm.conf")
     pools = site.server.folder / "pool.d"

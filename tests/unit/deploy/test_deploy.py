@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible import context
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.lamp.cluster.plugins.filter.deploy_standing import FilterModule
 from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.plan import deploy_plan, plan_lines, rollback_plan
 from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.standing import standing
 
@@ -222,6 +224,25 @@ def test_the_command_that_goes_on_names_the_version_and_the_checksum() -> None:
     begun = entry(source="https://example.com/shop.tar.gz", version="", checksum="sha256:ab")
     told = standing({"w0": look(journal=[begun])}, FREE, QUIET, [])
     assert "-e deploy_source=https://example.com/shop.tar.gz -e deploy_source_checksum=sha256:ab   (or" in told["next"]
+
+
+def test_the_command_that_goes_on_names_the_application_that_this_one_was_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    extra = [
+        "@vars/shop.yml",
+        "deploy_name=shop release_force=true",
+        '{"deploy_hosts": "web:&north"}',
+        "login_password=x",
+    ]
+    monkeypatch.setattr(context, "CLIARGS", {"extra_vars": extra})
+    tell = FilterModule().filters()["deploy_standing"]
+    told = tell({"w0": look(journal=[entry(source="/srv/shop")])}, lock=FREE, database=QUIET, away=[])
+    more = """-e @vars/shop.yml -e deploy_name=shop -e '{"deploy_hosts": "web:&north"}'"""
+    assert told["next"].startswith(f"ansible-playbook lamp.cluster.deploy {more} -e deploy_source=/srv/shop   (or back")
+    assert told["next"].endswith(f"lamp.cluster.rollback {more})")
+    told = tell({"w0": look(owner="ann")}, lock=FREE, database=QUIET, away=[])
+    assert told["next"] == f"ansible-playbook lamp.cluster.maintenance {more} -e maintenance_state=disabled"
 
 
 def test_the_last_deploy_is_the_one_that_was_written_last_whatever_the_clocks_of_the_controllers_say() -> None:
