@@ -69,6 +69,10 @@ options:
     description: Whether the release may go live all the same.
     type: bool
     default: false
+  proven:
+    description: Whether the web hosts are asked which release they serve. The plan says so where they are not.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""

@@ -59,6 +59,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     blocking: list[str] | None = None,
     ahead: list[int] | None = None,
     allow_behind: bool = False,
+    proven: bool = True,
 ) -> Plan:
     """The plan of a deploy of ``release``; ``refusals`` says why it is not carried out, where it is not.
 
@@ -67,6 +68,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     :param mode: ``auto``, ``window`` or ``rolling``
     :param blocking: the load balancers that block, where it is not the web hosts
     :param ahead: the numbers of deltas that the database has and the release lacks
+    :param proven: whether the web hosts are asked which release they serve
     """
     begun = unfinished(looks)
     continued = begun if begun.get("kind") == "deploy" else {}
@@ -107,6 +109,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         "switch": switch,
         "turns": list(looks) if cut_rolling else switch,
         "rejoin": cut_rolling and how != ROLLING,
+        "proven": proven,
         "deltas": [delta["name"] for delta in pending],
         "numbers": sorted({delta["number"] for delta in pending} | set(continued.get("numbers", []))),
         "ahead": ahead or [],
@@ -245,6 +248,8 @@ def plan_lines(plan: Plan) -> list[str]:
         f"Maintenance window: {'yes, on ' + ', '.join(plan['blocks']) if plan['window'] else 'none needed'}",
         f"Mode: {plan['mode']}, as {plan['why']}",
     ]
+    if plan["switch"] and not plan.get("proven", True):
+        lines.append("New code: not proven to be what is served; see release_document_root, or deploy_release_path")
     if plan["continues"]:
         lines.append(f"Continues {plan['continues']}")
     if plan["found_blocked"]:

@@ -203,6 +203,7 @@ def test_a_part_of_the_hosts_that_nobody_has_a_journal_of_is_known_by_the_play_a
         assert "Take the deploy's lock" in each
         assert "[c -> a]" in each.partition("Take the deploy's lock")[2].partition("TASK")[0], each
     assert (controller.folder / "c" / "news" / "current" / "index.php").read_text() == "<?php echo 'news 1';"
+    assert "New code: not proven to be what is served; see release_document_root" in live
     assert "--limit leaves out a, b, which this play is for as well" in refused, output
     assert "stopped before anything was changed" in refused
 

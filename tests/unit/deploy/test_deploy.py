@@ -106,6 +106,14 @@ def test_a_release_that_is_behind_the_database_goes_live_only_when_told_to() -> 
         assert "The database is ahead: it has delta 3, which this release has never seen" in plan_lines(each)
 
 
+def test_a_plan_says_when_nothing_proves_that_the_new_code_is_served() -> None:
+    def said(*looks: dict[str, Any], **options: Any) -> int:
+        return sum(line.startswith("New code: not proven") for line in plan_lines(plan(*looks, **options)))
+
+    assert said(look(), look(), proven=False) == 1
+    assert said(look(), look(), proven=True) == said(look("b"), look("b"), proven=False, drop=True) == 0
+
+
 def test_a_deploy_that_goes_on_knows_where_the_first_one_began() -> None:
     begun = {**entry(numbers=[7]), "from": {"w0": "a", "w1": "a"}}
     made = plan(
