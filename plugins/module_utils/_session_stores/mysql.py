@@ -127,7 +127,10 @@ class Mysql:
             if table:
                 table.check_swap()  # else the epoch would have ended the sessions that are then not removed
         carried = self.layout.epoch if self.selection.all_but_ids else ""
-        if self.epochs is None or not (self.selection.everything or carried):
+        raises = self.epochs is not None and (self.selection.everything or bool(carried))
+        if check:  # a purge is told by the server itself what it may not do
+            self._check_rights(raises, carried)
+        if self.epochs is None or not raises:
             return {}
         for _try in range(TRIES):
             try:
@@ -137,6 +140,15 @@ class Mysql:
                     raise
                 self.epochs.query("ROLLBACK")  # all of it is tried again, as a conflict took all of it back
         return {"epoch": self._raise_epoch(self.epochs, carried, check)}
+
+    def _check_rights(self, raises: bool, carried: str) -> None:
+        for table in (self.table, self.variables):
+            if table:
+                table.check_removal(at_once=self.selection.everything or self.swaps)
+        for table, column in ((self.epochs if raises else None, "epoch"), (self.table if carried else None, carried)):
+            if table:
+                name = _mysql.quote_identifier(column)
+                table.check_change(f"UPDATE {table.quoted} SET {name} = {name} WHERE FALSE")
 
     def _raise_epoch(self, epochs: Table, carried: str, check: bool) -> int:
         """The new epoch. Sessions to keep, if their layout has a column for theirs, are ``carried`` along."""

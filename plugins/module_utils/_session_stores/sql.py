@@ -14,7 +14,7 @@ import typing as t
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
-REFERENCED, DENIED, NO_DROP = 1701, 1142, 1227
+REFERENCED, DENIED, NO_DROP, READ_ONLY = 1701, 1142, 1227, 1290
 CONFLICTS = (_mysql.DEADLOCK, _mysql.CONFLICT)
 # No member of a cluster any more, shutting down, killed, and what the library says of a connection that is closed.
 GONE = (1047, 1053, 1927, 2006, 2013, 0)
@@ -135,6 +135,35 @@ class Table:
         where = f"{group} IS NOT NULL AND {span} GROUP BY {group} HAVING {condition}" if group else condition
         return f"SELECT {what} FROM {self.quoted} WHERE {where}" + (f" LIMIT {limit}" if limit else "")
 
+    # -- what this user may do
+
+    def check_removal(self, at_once: bool) -> None:
+        """See whether the server would let this user remove rows, ``at_once`` without DELETE.
+
+        :raises LampError: ``session_purge_denied``
+        """
+        if not (at_once and self._is_granted("DROP")):
+            self.check_change(f"DELETE FROM {self.quoted} WHERE FALSE")
+
+    def check_change(self, sql: str) -> None:
+        """See whether the server would let this user carry out a statement, which EXPLAIN does not.
+
+        :raises LampError: ``session_purge_denied``
+        """
+        try:
+            self._run(f"EXPLAIN {sql}")
+        except LampError as error:
+            number = error.details.get("server_error")
+            if number in (DENIED, READ_ONLY):
+                cause = error.__cause__.args[1] if error.__cause__ else ""
+                raise LampError(
+                    "session_purge_denied",
+                    f"The sessions in {self.name} could not be removed: {cause}. Nothing was purged.",
+                    "Grant it to login_user; or name the server that writes, not a replica, in login_host.",
+                ) from error
+            if number != _mysql.LOCK_WAIT:  # who holds it now may have let go of it by then
+                raise
+
     # -- changes
 
     def empty(self, wait: int, leave: bool, deny_lock: bool) -> bool:
@@ -247,7 +276,7 @@ class Table:
 
     def check_swap(self) -> None:
         """:raises LampError: ``session_purge_cannot_swap``"""
-        triggers = not self._shows_triggers() or self.query(
+        triggers = not self._is_granted("TRIGGER") or self.query(
             f"SELECT 1 FROM information_schema.TRIGGERS WHERE {self._here('EVENT_OBJECT_SCHEMA', 'EVENT_OBJECT_TABLE')}"
         )
         keys = self.query(
@@ -264,11 +293,11 @@ class Table:
                 "Set on_lock to delete or wait. Who may not see triggers needs the privilege TRIGGER.",
             )
 
-    def _shows_triggers(self) -> bool:
-        """Whether this user is shown the table's triggers: without the privilege it looks as if it had none."""
+    def _is_granted(self, privilege: str) -> bool:
+        """Whether this user is seen to have a privilege; without TRIGGER it looks as if the table had none."""
         for (grant,) in self.query("SHOW GRANTS"):
             match = GRANT.match(grant)
-            if not match or not {"TRIGGER", "ALL PRIVILEGES"}.intersection(match[1].split(", ")):
+            if not match or not {privilege, "ALL PRIVILEGES"}.intersection(match[1].split(", ")):
                 continue
             schema, table = (name and name.replace("``", "`") for name in match.groups()[1:])
             of_schema = f"SELECT {self.database} LIKE {self.literal(schema or '%')}"  # a grant names it by a pattern

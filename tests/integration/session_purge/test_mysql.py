@@ -300,6 +300,50 @@ def test_what_a_user_may_not_do_at_once_is_done_otherwise(
     assert own.names() == before
 
 
+@pytest.mark.parametrize(
+    ("grants", "options", "word"),
+    [
+        ("SELECT", {}, "DELETE"),
+        ("SELECT, UPDATE, DROP", {"keep_ids": ["a"]}, "DELETE"),
+        ("SELECT, DELETE", {}, "UPDATE"),
+        ("SELECT, DELETE, UPDATE", {}, ""),
+        ("SELECT, DROP, UPDATE", {}, ""),
+    ],
+)
+def test_a_user_who_may_not_remove_sessions_is_refused_when_they_are_counted(
+    own: Tables, grants: str, options: dict[str, Any], word: str
+) -> None:
+    """Also where a deploy's deltas are to come, for they may make a table and give no rights."""
+    own.sql("CREATE USER 'purger'@'%' IDENTIFIED BY 'purger-secret'")
+    login = {"login_user": "purger", "login_password": "purger-secret"}
+    try:
+        own.sql(f"GRANT {grants} ON `{own.database}`.* TO 'purger'@'%'")
+        if word:
+            with pytest.raises(LampError, match=f"{word} command denied to user 'purger'") as raised:
+                own.purge(**login, **options, check=True)
+            assert raised.value.code == "session_purge_denied"
+        else:
+            assert own.purge(**login, **options, check=True)["purged"] == 3
+            assert own.purge(**login, **options)["purged"] == 3
+    finally:
+        own.sql("DROP USER 'purger'@'%'")
+    assert own.number("lamp_session") == (3 if word else 0)
+
+
+def test_a_server_that_is_read_only_is_refused_when_sessions_are_counted(own: Tables) -> None:
+    own.sql("CREATE USER 'purger'@'%' IDENTIFIED BY 'purger-secret'")
+    own.sql(f"GRANT SELECT, DELETE, UPDATE ON `{own.database}`.* TO 'purger'@'%'")
+    own.sql("SET GLOBAL read_only = 1")
+    try:
+        with pytest.raises(LampError, match="read-only option") as raised:
+            own.purge(login_user="purger", login_password="purger-secret", check=True)
+    finally:
+        own.sql("SET GLOBAL read_only = 0")
+        own.sql("DROP USER 'purger'@'%'")
+    assert raised.value.code == "session_purge_denied"
+    assert own.number("lamp_session") == 3
+
+
 def test_rows_are_deleted_in_small_steps_whatever_the_key_is(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql.CHUNK", 3)
     values = ", ".join(f"({number % 2}, 's{number:02}')" for number in range(20))
