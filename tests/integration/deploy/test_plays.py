@@ -193,7 +193,7 @@ def test_a_part_of_the_web_hosts_gets_code_and_nothing_more(controller: Controll
 def test_a_part_of_the_hosts_that_nobody_has_a_journal_of_is_known_by_the_play_and_its_lock_is_where_all_look(
     controller: Controller,
 ) -> None:
-    code, tagged = controller.deploy("news", "1"), controller.deploy("news", "2", tagged=True)
+    code, tagged = controller.deploy("radio", "1"), controller.deploy("radio", "2", tagged=True)
     plays = [controller.play([task], hosts="{{ 'web' }}:spare", any_errors_fatal=True) for task in (code, tagged)]
     failed, output = controller.run(plays, "--limit", "c")
     assert failed != 0
@@ -202,7 +202,7 @@ def test_a_part_of_the_hosts_that_nobody_has_a_journal_of_is_known_by_the_play_a
     for each in (live, refused):
         assert "Take the deploy's lock" in each
         assert "[c -> a]" in each.partition("Take the deploy's lock")[2].partition("TASK")[0], each
-    assert (controller.folder / "c" / "news" / "current" / "index.php").read_text() == "<?php echo 'news 1';"
+    assert (controller.folder / "c" / "radio" / "current" / "index.php").read_text() == "<?php echo 'radio 1';"
     assert "New code: not proven to be what is served; see release_document_root" in live
     assert "--limit leaves out a, b, which this play is for as well" in refused, output
     assert "stopped before anything was changed" in refused
