@@ -118,19 +118,21 @@ PURGE = """
   gather_facts: false
   vars:
     session_purge_store: redis
-    session_purge_servers: ["0.0.0.0:{{ {'web1': ports[0], 'web2': ports[1], 'web3': ports[0]}[inventory_hostname] }}"]
+    session_purge_servers: ["0.0.0.0:{{ ports[inventory_hostname] }}"]
   tasks:
-    - ansible.builtin.import_role: {name: lamp.cluster.session_purge}
+    - ansible.builtin.include_role: {name: lamp.cluster.session_purge}
+      when: inventory_hostname != 'web0'
 """
 
 
 def test_each_server_is_purged_by_the_first_of_the_hosts_that_name_it(tmp_path: Path) -> None:
     (tmp_path / "purge.yml").write_text(PURGE)
     with RedisServer() as one, RedisServer() as other:
-        variables = {"ports": [one.port, other.port], "ansible_python_interpreter": str(BIN / "python")}
+        ports = {"web0": 9, "web1": one.port, "web2": other.port, "web3": one.port}
+        variables = {"ports": ports, "ansible_python_interpreter": str(BIN / "python")}
         for server in (one, other):
             server.client.set("PHPREDIS_SESSION:a", "user|i:1;")
-        output = play(tmp_path, "purge.yml", "-i", "web1,web2,web3,", "-e", json.dumps(variables))
+        output = play(tmp_path, "purge.yml", "-i", "web0,web3,", "-e", json.dumps(variables))
         assert (one.client.dbsize(), other.client.dbsize()) == (0, 0)
         recap = output.rpartition("PLAY RECAP")[2]
         assert [line.split()[0] for line in recap.splitlines() if "changed=1" in line] == ["web1", "web2"], output
