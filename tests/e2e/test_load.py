@@ -34,6 +34,7 @@ class Load:
         self.cluster, self.folder, self.traffic, self.members = cluster, folder, traffic, members
         self.version = "l0"
         self.deploys = 0
+        self.losses = list(members.losses)  # before this deploy, those of its attempts that failed included
 
     def made(self, statements: str = "", *, tagged: bool = False) -> Path:
         """The next release."""
@@ -45,7 +46,7 @@ class Load:
 
         :param code: how the deploy is to end; one that fails is no deploy yet
         """
-        begin, losses = len(self.traffic.responses), list(self.members.losses)
+        begin = len(self.traffic.responses)
         run = self.cluster.deploy(made, *options)
         assert run.code == code, run.output
         self.members.settle() if not code else None
@@ -56,10 +57,10 @@ class Load:
         if window and new in kinds and self.version in kinds:
             # Nobody meets the old release once somebody met the new one.
             assert answers.index(new) > max(place for place, kind in enumerate(answers) if kind == self.version)
-        lost = [now - before for now, before in zip(self.members.losses, losses)]
         if not code:
+            lost = [now - before for now, before in zip(self.members.losses, self.losses)]
             assert lost == [1 if drops else 0] * len(lost), f"{new}: {lost}"
-            self.version = new
+            self.version, self.losses = new, list(self.members.losses)
             self.deploys += 1
         return run.output
 

@@ -15,11 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.cluster import DEMO_APP, Cluster, address
-from tests.support.traffic import TIMEOUT, classify
+from tests.support.traffic import STAMP, TIMEOUT, classify
 
 WEB = ("web1", "web2", "web3")
 # Variables of a cluster whose load balancer blocks for all web hosts.
 BLOCKED_BY_HAPROXY: dict[str, Any] = {"maintenance_backend": "haproxy", "maintenance_balancers": ["lb1"]}
+# Files that make a page, each with the line after which it says of itself of which release it is.
+STAMPED = {
+    "public/index.php": "boot();\n",
+    "src/shop.php": "    header('X-Release: ' . version());\n",
+    "src/page.php": "header('Content-Type: text/html; charset=utf-8');\n",
+}
 _numbers = itertools.count(int(time.time()))
 
 
@@ -50,6 +56,9 @@ def release(
         shutil.copytree(after / "db" / "deltas", folder / "db" / "deltas", dirs_exist_ok=True)
     source = (folder / "src" / "version.php").read_text()
     (folder / "src" / "version.php").write_text(source.replace("'v3'", f"'{version}'"))
+    for name, line in STAMPED.items():
+        file = folder / name
+        file.write_text(file.read_text().replace(line, f"{line}header('{STAMP}: {version}', false);\n", 1))
     if statements or tagged:
         add_delta(folder, statements or "DO 1;\n", undo=undo, tagged=tagged)
     return folder
