@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._haproxy.runtime import Runtime
 
 from tests.integration.maintenance.conftest import BlockableSite
-from tests.support.modules import BIN, COLLECTIONS
+from tests.support.modules import BIN, COLLECTIONS, ROOT
 from tests.support.servers.mariadb import MariaDB
 
 
@@ -331,3 +333,43 @@ def test_a_delta_that_empties_the_table_that_a_drop_purges_drops_the_sessions(
     assert code == 0, output
     assert output.count("Sessions: dropped, as the build is tagged so") == 1, output
     assert output.count("Sessions: kept") == 1, output
+
+
+def documented() -> tuple[list[str], list[str]]:
+    """The moments of a deploy and of a rollback, in the order in which docs/howto/hooks.md has them."""
+    section = (ROOT / "docs" / "howto" / "hooks.md").read_text().partition("## The moments\n")[2].partition("\n## ")[0]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
+    deploy = [re.findall(r"`(\w+)`", row[1]) for row in rows]
+    rollback = [all_ if "yes" in row[3] else re.findall(r"`(\w+)`", row[3]) for row, all_ in zip(rows, deploy)]
+    return list(chain(*deploy)), list(chain(*rollback))
+
+
+def test_each_moment_is_met_in_the_order_in_which_it_is_documented(controller: Controller) -> None:
+    deploy, rollback = documented()
+    hook = controller.folder / "record.yml"
+    record = {
+        "ansible.builtin.shell": "echo {{ deploy_event.moment }} >> {{ inventory_dir }}/{{ met }}",
+        "run_once": True,
+    }
+    hook.write_text(json.dumps([{"name": "Record", **record}]))
+    place = f"{controller.folder}/{{{{ inventory_hostname }}}}/sessions"
+    given = {
+        "session_purge_store": "files", "session_purge_save_path": place, "deploy_mode": "window",
+        "deploy_hooks": dict.fromkeys(deploy, str(hook)),
+    }  # fmt: skip
+    bad = [{"path": "/", "contains": "nowhere"}]
+    tasks = [
+        controller.deploy("wiki", "3", tagged=True, met="deployed", **given),
+        role("rollback", deploy_name="wiki", met="rolled-back", **given),
+        controller.deploy("wiki", "4", tagged=True, met="failed", deploy_smoke_tests=bad, **given),
+    ]
+    _code, output = controller.run([controller.play(tasks)])
+    assert [journal[-1]["result"] for journal in controller.journals("wiki")] == ["failed, put back"] * 2, output
+
+    def met(name: str) -> list[str]:
+        return (controller.folder / name).read_text().split()
+
+    assert len(deploy) == 19
+    assert met("deployed") == deploy[:-1]
+    assert met("rolled-back") == rollback[:-1]
+    assert met("failed") == [*deploy[: deploy.index("before_switch") + 1], "on_failure"]

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from contextlib import closing
 from typing import Any
 
+import pymysql
 import pytest
 
 from tests.integration.maintenance.conftest import BlockableSite
 from tests.support.servers.base import free_port
+from tests.support.servers.mariadb import MariaDB
 from tests.support.servers.nginx import Nginx
 
 
@@ -73,6 +76,31 @@ def test_a_reload_that_an_earlier_run_did_not_get_to_is_made_up_for(site: Blocka
     code, output = site.role(maintenance_reload_command=["kill", "-HUP", str(server.process.pid)])
     assert (code, "changed=2 " in output) == (0, True), output
     assert not site.status()["blocked"]
+
+
+@pytest.mark.parametrize("site", ["nginx"], indirect=True)
+def test_the_block_waits_for_the_applications_open_transactions(
+    site: BlockableSite, mariadb: MariaDB, database: str
+) -> None:
+    mariadb.query("CREATE TABLE t (a INT) ENGINE=InnoDB", database=database)
+    mariadb.query(f"CREATE USER `{database}`@'%' IDENTIFIED BY 'secret-of-the-shop'")
+    mariadb.query(f"GRANT ALL ON `{database}`.* TO `{database}`@'%'")
+    given = {f"maintenance_{name}": value for name, value in mariadb.login.items()}
+    given |= {"maintenance_drain_user": database, "maintenance_on_drain_timeout": "fail"}
+    with closing(
+        pymysql.connect(
+            host="127.0.0.1", port=mariadb.port, user=database, password="secret-of-the-shop", database=database
+        )
+    ) as connection:
+        connection.cursor().execute("INSERT INTO t VALUES (1)")
+        code, output = site.role("enable", **given, maintenance_drain_timeout=0.2)
+    assert (code, f"1 transactions of {database} outlived 0.2 s" in output) == (2, True), output
+    assert site.get().status == 503
+    code, output = site.role("enable", **given)
+    assert code == 0, output
+    assert mariadb.password not in output
+    site.maintenance("disabled")
+    mariadb.query(f"DROP USER `{database}`@'%'")
 
 
 def on_path(site: BlockableSite, command: str, *arguments: str) -> None:
