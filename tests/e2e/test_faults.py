@@ -13,6 +13,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,35 +37,105 @@ def site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Site:
     return made
 
 
-def tasks(site: Site) -> list[str]:
-    """The tasks of a whole deploy with deltas and a drop, in their order."""
+class Course:
+    """A deploy with deltas and a drop, in a window. ``made`` is its release, ``before`` the one that users have."""
+
+    verdicts: tuple[str, ...] = ("a deploy is unfinished",)
+    backs = True  # whether a rollback is a way out as well
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.before = site.version
+        self.made = self.make()
+        self.user = User(site.cluster.url)
+        self.user.login()
+
+    def make(self) -> Path:
+        """Its release."""
+        return self.site.next()
+
+    def command(self) -> tuple[str, ...]:
+        """The playbook and its options."""
+        return "lamp.cluster.deploy", "-e", f"deploy_source={self.made}"
+
+    def is_done(self) -> bool:
+        """Whether there is nothing left but the last notes."""
+        return {seen_on(host) for host in WEB} == {self.made.name}
+
+    def finish(self) -> None:
+        """The same command again."""
+        self.site.finish(self.made)
+        assert (self.user.count()["user"] is None) is self.site.tagged
+
+
+class CodeAlone(Course):
+    """A switch of the code, without a window."""
+
+    def make(self) -> Path:
+        return self.site.code_alone()
+
+
+class Undone(Course):
+    """A deploy that fails after its delta, and by the policy is undone."""
+
+    def command(self) -> tuple[str, ...]:
+        options = {
+            "deploy_on_failure": "undo", "deploy_smoke_tests": [{"path": "/", "contains": "Nonsense"}],
+            "deploy_smoke_patience": 0,
+        }  # fmt: skip
+        return *super().command(), "-e", json.dumps(options)
+
+    def is_done(self) -> bool:
+        return {seen_on(host) for host in WEB} == {self.before}
+
+
+class Rollback(Course):
+    """A rollback that undoes deltas."""
+
+    verdicts = ("a rollback is unfinished",)
+    backs = False
+
+    def make(self) -> Path:
+        made = self.site.next()
+        self.site.finish(made)
+        return made
+
+    def command(self) -> tuple[str, ...]:
+        return "lamp.cluster.rollback", "-e", "rollback_undo=true"
+
+    def is_done(self) -> bool:
+        return {seen_on(host) for host in WEB} == {self.before}
+
+    def finish(self) -> None:
+        self.site.version = self.before
+        if not self.is_done() or self.site.status().verdict in self.verdicts:
+            self.site.go_back()
+
+
+COURSES = {"window": Course, "code alone": CodeAlone, "undone": Undone, "rollback": Rollback}
+
+
+def tasks(site: Site, course: Course) -> int:
+    """How many tasks it has when nobody cuts it."""
     log = site.folder / "tasks"
     log.unlink(missing_ok=True)  # of the part before
-    made = site.next()
-    run = cut(site, made, CUT_LOG=str(log))
-    assert run.code == 0, run.output
-    site.version = made.name
-    return [line.rpartition(" : ")[2] for line in log.read_text().splitlines()]
+    run = cut(site, *course.command(), CUT_LOG=str(log))
+    assert (run.code == 0) is not isinstance(course, Undone), run.output
+    course.finish()
+    return len(log.read_text().splitlines())
 
 
-def die_in_front_of(site: Site, where: str, back: bool) -> None:
-    """Cut a deploy at a task, look at what the status says, and go on or back."""
-    user = User(site.cluster.url)
-    user.login()
-    made, before = site.next(), site.version
-    run = cut(site, made, CUT_AT=where)
+def die_in_front_of(course: Course, where: str, back: bool) -> None:
+    """Cut it at a task, look at what the status says, and go on or back."""
+    run = cut(course.site, *course.command(), CUT_AT=where)
     assert run.code == -signal.SIGKILL, f"{where}: {run.output}"
-    seen = {seen_on(host) for host in WEB}
-    standing = site.status()
-    if seen == {made.name} and standing.verdict.startswith("all is well"):
-        pass  # all but the last notes had been made
-    elif seen != {before}:
-        assert standing.verdict == "a deploy is unfinished", standing.output
-    if back and standing.verdict == "a deploy is unfinished":
-        site.go_back()
-        return
-    site.finish(made)
-    assert user.count()["user"] is None, where
+    standing = course.site.status()
+    if not course.is_done() and {seen_on(host) for host in WEB} != {course.site.version}:
+        assert standing.verdict in course.verdicts, standing.output
+    if back and course.backs and standing.verdict in course.verdicts:
+        course.site.go_back()
+    else:
+        course.finish()
 
 
 def note(record_property: Callable[[str, object], None], tried: int, survived: int) -> None:
@@ -72,17 +143,25 @@ def note(record_property: Callable[[str, object], None], tried: int, survived: i
     record_property("faults", f"{tried} {survived}")
 
 
-@pytest.mark.parametrize("where", [f"part {part} of {PARTS}" for part in range(1, PARTS + 1)] if ALL else SAMPLE)
+def cuts() -> list[tuple[str, str]]:
+    """Which courses are cut where: at a part of all boundaries, or in front of one task."""
+    if not ALL:
+        return [("window", where) for where in SAMPLE]
+    return [(name, f"part {part} of {PARTS}") for name in COURSES for part in range(1, PARTS + 1)]
+
+
+@pytest.mark.parametrize(("name", "where"), cuts())
 def test_a_controller_that_dies_between_two_tasks(
-    site: Site, where: str, record_property: Callable[[str, object], None]
+    site: Site, name: str, where: str, record_property: Callable[[str, object], None]
 ) -> None:
+    course = COURSES[name]
     places = [where]
     if ALL:
-        places = [str(number) for number in range(int(where.split()[1]), len(tasks(site)) + 1, PARTS)]
+        places = [str(number) for number in range(int(where.split()[1]), tasks(site, course(site)) + 1, PARTS)]
     failures = []
     for number, place in enumerate(places):
         try:
-            die_in_front_of(site, place, back=number % 3 == 2)
+            die_in_front_of(course(site), place, back=number % 3 == 2)
         except AssertionError as error:
             failures.append(f"in front of task {place}: {error}")
     site.well()

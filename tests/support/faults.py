@@ -72,7 +72,7 @@ class Site:
         standing.check(away)
         blocked = [host for host in WEB if host not in away and seen_on(host) == "maintenance"]
         if blocked:
-            assert standing.verdict == "a deploy is unfinished", standing.output
+            assert standing.verdict in ("a deploy is unfinished", "a rollback is unfinished"), standing.output
         return standing
 
     def deploy(self, made: Path, *arguments: str) -> Run:
@@ -129,12 +129,10 @@ class Site:
         return made, process
 
 
-def cut(site: Site, made: Path, **settings: str) -> Run:
-    """A deploy with the callback that kills it."""
+def cut(site: Site, *command: str, **settings: str) -> Run:
+    """A playbook with the callback that kills it."""
     callback = {"ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "support" / "cut"), "ANSIBLE_CALLBACKS_ENABLED": "cut"}
-    return site.cluster.playbook(
-        "lamp.cluster.deploy", "-e", f"deploy_source={made}", settings={**callback, **settings}
-    )
+    return site.cluster.playbook(*command, settings={**callback, **settings})
 
 
 MENDING = (
