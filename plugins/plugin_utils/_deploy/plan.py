@@ -28,6 +28,11 @@ def _whole(looks: t.Mapping[str, Look], from_: t.Mapping[str, str]) -> bool:
     return all(from_.get(host) in [known["release"] for known in look["releases"]] for host, look in looks.items())
 
 
+def _undoing(begun: Entry) -> bool:
+    """Whether what is continued was a rollback that undoes deltas: some of an earlier deploy may be undone."""
+    return begun.get("kind") == "rollback" and bool(begun.get("undo"))
+
+
 def _cut_rolling(begun: Entry) -> bool:
     """Whether a load balancer may still leave a host out: since the run that is continued, or one before it."""
     return begun.get("mode") == ROLLING or bool(begun.get("rejoin"))
@@ -116,6 +121,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         "drop": drop,
         "owing": owing(looks),
         "found_blocked": blocked_by(looks),
+        "undo_begun": _undoing(begun),
         "deltas_begun": bool(begun.get("deltas_begun")),
         "mode": how,
         "why": why,
@@ -173,7 +179,7 @@ def rollback_plan(
         "blocks": blocking or list(looks),
         "can_go_back": _whole(looks, current),
         "undo": undo,
-        "undo_begun": bool(begun.get("kind") == "rollback" and begun.get("undo")),
+        "undo_begun": _undoing(begun),
         "undo_to": undo_to,
         "deltas_stay": [] if undo else unseen,
         "todo": bool(blocked_by(looks) or begun or any(name != target for name in current.values())),

@@ -66,6 +66,14 @@ def test_the_site_is_opened_only_on_what_was_open_and_whole_before(plan: dict[st
     assert evaluated("deploy__safe_recovery", plan) == recovery
 
 
+def test_a_deploy_after_a_rollback_that_was_cut_off_while_it_undid_is_not_undone() -> None:
+    plan = deploy(owner="deploy", journal=({**ROLLBACK, "undo": True},))
+    assert "A rollback that undid deltas was cut off" in evaluated("deploy__undo_refusal", plan)
+    plan = deploy(owner="deploy", journal=(ROLLBACK,))
+    silent = {"deploy__looks": {}, "dbdeploy_plan": {"msg": "It is away."}}
+    assert evaluated("deploy__undo_refusal", plan, **silent) == "It is away."
+
+
 @pytest.mark.parametrize(
     ("plan", "recovery", "begun"),
     [
