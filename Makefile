@@ -77,10 +77,7 @@ docs: setup ## The documentation site, in docs/_build/html
 dist: setup ## Build the collection's tarball in dist/
 	$(PY)/ansible-galaxy collection build --force --output-path dist
 
-.PHONY: tests
-tests: setup ## All tests but the longest deploys (see e2e, faults)
-	$(PY)/pytest $(PARALLEL) -m "not long" tests/e2e tests/integration tests/unit
-
 .PHONY: test
-test: setup ## Checkers, molecule and tests side by side; the tests end last
-	@$(MAKE) --no-print-directory -j 3 tests molecule lint
+test: setup ## Checkers, molecule, all tests but the longest deploys (see e2e, faults)
+	@$(MAKE) --no-print-directory -j 2 lint molecule
+	$(PY)/pytest $(PARALLEL) -m "not long" tests/e2e tests/integration tests/unit

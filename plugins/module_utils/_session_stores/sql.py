@@ -155,7 +155,7 @@ class Table:
         except LampError as error:
             number = error.details.get("server_error")
             if number in (DENIED, READ_ONLY):
-                cause = error.__cause__.args[1] if error.__cause__ else ""
+                cause = getattr(error.__cause__, "args", (number, ""))[1]
                 raise LampError(
                     "session_purge_denied",
                     f"The sessions in {self.name} could not be removed: {cause}. Nothing was purged.",
