@@ -45,8 +45,8 @@ sanity: setup ## ansible-test sanity
 	@scripts/sanity
 
 .PHONY: e2e
-e2e: setup ## Deploys to a cluster of containers, also those that take longest
-	$(PY)/pytest $(PARALLEL) tests/e2e
+e2e: setup ## Deploys, also those that take longest
+	$(PY)/pytest $(PARALLEL) tests/e2e tests/integration/deploy
 
 .PHONY: faults
 faults: setup ## Cut a deploy at every task boundary, and all other faults (half an hour)

@@ -21,6 +21,7 @@ from tests.support.servers.base import wait_until
 from tests.support.site import BLOCKED_BY_HAPROXY, WEB, Standing, column, first_release, release, seen_on
 from tests.support.traffic import Traffic, User
 
+pytestmark = pytest.mark.long
 LB = address("lb1")
 # The first web host, which also applies the deltas, becomes another than the rest.
 NGINX_HOST = "web1"
@@ -128,7 +129,6 @@ def from_all_workers() -> set[str]:
         return set(pool.map(lambda _: seen_on(NGINX_HOST), range(50)))
 
 
-@pytest.mark.long
 def test_nginx_with_php_fpm_beside_apache(nginx: Cluster, tmp_path: Path) -> None:
     """The window and a switch of code alone; no worker of php-fpm goes on with the code that it has in memory."""
     user = User(nginx.url)

@@ -186,6 +186,7 @@ def test_a_dead_web_host_stops_the_deploy_before_the_block(cluster: Cluster, nex
     wait_until(lambda: kinds(cluster) == {"v3"}, "web3")
 
 
+@pytest.mark.long
 def test_a_tag_in_the_release_drops_once_with_a_database_or_without(
     cluster: Cluster, next_release: Path, user: User
 ) -> None:

@@ -406,16 +406,16 @@ def balancer_cut_off_in_a_turn(site: Site) -> None:
     balancer_lost_in_a_turn(site, "cut", "mend")
 
 
-FAULTS: list[Any] = [full_disk_in_the_window]
-MORE: list[Any] = [
-    power_off, database, hang, cable, cable_in_the_window, cable_during_the_deltas, session_of_sshd, full_disk_before,
-    controller_in_a_task, power_off_of_the_host_that_applies, full_state_before, full_state_at_the_block,
-    full_state_at_the_record, balancer_that_is_to_block, balancer_that_blocks, balancer_in_a_turn,
-    balancer_cut_off_in_a_turn,
+FAULTS: list[Any] = [
+    full_disk_in_the_window, power_off, database, hang, cable, cable_in_the_window, cable_during_the_deltas,
+    session_of_sshd, full_disk_before, controller_in_a_task, power_off_of_the_host_that_applies, full_state_before,
+    full_state_at_the_block, full_state_at_the_record, balancer_that_is_to_block, balancer_that_blocks,
+    balancer_in_a_turn, balancer_cut_off_in_a_turn,
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", FAULTS + (MORE if ALL else []))
+@pytest.mark.long
+@pytest.mark.parametrize("fault", FAULTS if ALL else FAULTS[:1])
 def test_a_fault_inside_of_a_task(
     site: Site, fault: Callable[[Site], None], record_property: Callable[[str, object], None]
 ) -> None:

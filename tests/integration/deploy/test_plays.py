@@ -269,6 +269,7 @@ def elsewhere(controller: Controller) -> Iterator[tuple[MariaDB, dict[str, Any]]
         }  # fmt: skip
 
 
+@pytest.mark.long
 def test_deltas_run_where_no_release_is(controller: Controller, elsewhere: tuple[MariaDB, dict[str, Any]]) -> None:
     server, variables = elsewhere
 
@@ -344,6 +345,7 @@ def documented() -> tuple[list[str], list[str]]:
     return list(chain(*deploy)), list(chain(*rollback))
 
 
+@pytest.mark.long
 def test_each_moment_is_met_in_the_order_in_which_it_is_documented(controller: Controller) -> None:
     deploy, rollback = documented()
     hook = controller.folder / "record.yml"
