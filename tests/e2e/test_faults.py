@@ -13,12 +13,12 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.cluster import Cluster
+from tests.support.courses import COURSES, Course, Undone
 from tests.support.faults import DISK, PATIENCE, STATE, Site, cut, mend_all
 from tests.support.servers.base import wait_until
 from tests.support.site import BLOCKED_BY_HAPROXY, WEB, Standing, first_release, seen_on
@@ -35,84 +35,6 @@ def site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Site:
     made = Site(cluster, tmp_path_factory.mktemp("faults"))
     first_release(cluster, made.folder, "f0")
     return made
-
-
-class Course:
-    """A deploy with deltas and a drop, in a window. ``made`` is its release, ``before`` the one that users have."""
-
-    verdicts: tuple[str, ...] = ("a deploy is unfinished",)
-    backs = True  # whether a rollback is a way out as well
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        self.before = site.version
-        self.made = self.make()
-        self.user = User(site.cluster.url)
-        self.user.login()
-
-    def make(self) -> Path:
-        """Its release."""
-        return self.site.next()
-
-    def command(self) -> tuple[str, ...]:
-        """The playbook and its options."""
-        return "lamp.cluster.deploy", "-e", f"deploy_source={self.made}"
-
-    def is_done(self) -> bool:
-        """Whether there is nothing left but the last notes."""
-        return {seen_on(host) for host in WEB} == {self.made.name}
-
-    def finish(self) -> None:
-        """The same command again."""
-        self.site.finish(self.made)
-        assert (self.user.count()["user"] is None) is self.site.tagged
-
-
-class CodeAlone(Course):
-    """A switch of the code, without a window."""
-
-    def make(self) -> Path:
-        return self.site.code_alone()
-
-
-class Undone(Course):
-    """A deploy that fails after its delta, and by the policy is undone."""
-
-    def command(self) -> tuple[str, ...]:
-        options = {
-            "deploy_on_failure": "undo", "deploy_smoke_tests": [{"path": "/", "contains": "Nonsense"}],
-            "deploy_smoke_patience": 0,
-        }  # fmt: skip
-        return *super().command(), "-e", json.dumps(options)
-
-    def is_done(self) -> bool:
-        return {seen_on(host) for host in WEB} == {self.before}
-
-
-class Rollback(Course):
-    """A rollback that undoes deltas."""
-
-    verdicts = ("a rollback is unfinished",)
-    backs = False
-
-    def make(self) -> Path:
-        made = self.site.next()
-        self.site.finish(made)
-        return made
-
-    def command(self) -> tuple[str, ...]:
-        return "lamp.cluster.rollback", "-e", "rollback_undo=true"
-
-    def is_done(self) -> bool:
-        return {seen_on(host) for host in WEB} == {self.before}
-
-    def finish(self) -> None:
-        self.site.version = self.before
-        if not self.is_done() or self.site.status().verdict in self.verdicts:
-            self.site.go_back()
-
-
-COURSES = {"window": Course, "code alone": CodeAlone, "undone": Undone, "rollback": Rollback}
 
 
 def tasks(site: Site, course: Course) -> int:
