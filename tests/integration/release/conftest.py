@@ -13,6 +13,18 @@ from tests.integration.release.sources import Repository
 
 
 @pytest.fixture()
+def source(tmp_path: Path) -> Path:
+    """A folder to deploy."""
+    folder = tmp_path / "source"
+    (folder / "public").mkdir(parents=True)
+    (folder / "public" / "index.php").write_text("<?php echo 1;")
+    (folder / "public" / "uploads").mkdir()
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_text("not for the web")
+    return folder
+
+
+@pytest.fixture()
 def cache(tmp_path: Path) -> str:
     return str(tmp_path / "cache")
 

@@ -36,3 +36,15 @@ def on_host(root: Path, state: str, *, check: bool = False, diff: bool = False, 
     """The module ``release`` alone, as it runs on a host when the controller has brought the artifact."""
     owners = {"writable_owner": "root", "writable_group": "root"}
     return run_module("release", {"path": str(root), "state": state, **owners, **arguments}, check=check, diff=diff)
+
+
+def staged_and_live(source: Path, root: Path, count: int) -> list[str]:
+    """The names of releases that were live one after the other."""
+    names = []
+    for number in range(count):
+        (source / "public" / "index.php").write_text(f"<?php echo {number};")
+        given = built(source)
+        names.append(given["release"])
+        assert on_host(root, "staged", **given)["changed"]
+        assert on_host(root, "active", release=names[-1])["changed"]
+    return names

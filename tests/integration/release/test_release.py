@@ -16,28 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import Journal
-from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._release import journals, package, prune, stage
+from ansible_collections.lamp.cluster.plugins.module_utils._release import package, stage
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
 from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
-from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State
 
-from tests.integration.release.support import ansible, built, on_host, release
+from tests.integration.release.support import ansible, built, on_host, release, staged_and_live
 from tests.support.modules import run_module
 from tests.support.servers.base import wait_until
-
-
-@pytest.fixture()
-def source(tmp_path: Path) -> Path:
-    folder = tmp_path / "source"
-    (folder / "public").mkdir(parents=True)
-    (folder / "public" / "index.php").write_text("<?php echo 1;")
-    (folder / "public" / "uploads").mkdir()
-    (folder / ".git").mkdir()
-    (folder / ".git" / "config").write_text("not for the web")
-    return folder
 
 
 def test_a_release_is_staged_switched_to_and_removed(source: Path, tmp_path: Path) -> None:
@@ -62,18 +48,6 @@ def test_a_release_is_staged_switched_to_and_removed(source: Path, tmp_path: Pat
     (root / "current" / "public" / "uploads" / "kept").touch()
     assert (root / "shared" / "public" / "uploads" / "kept").exists()
     assert (switched["current"], switched["previous"]) == (names[1], names[0])
-
-
-def staged_and_live(source: Path, root: Path, count: int) -> list[str]:
-    """The names of releases that were live one after the other."""
-    names = []
-    for number in range(count):
-        (source / "public" / "index.php").write_text(f"<?php echo {number};")
-        given = built(source)
-        names.append(given["release"])
-        assert on_host(root, "staged", **given)["changed"]
-        assert on_host(root, "active", release=names[-1])["changed"]
-    return names
 
 
 def test_old_releases_go_and_a_rejected_one_does_not_come_back(source: Path, tmp_path: Path) -> None:
@@ -110,64 +84,6 @@ def test_staging_makes_room_by_the_same_rule(source: Path, tmp_path: Path) -> No
     assert plan["removed"] == done["removed"] == [names[0]]
     assert {entry["release"] for entry in done["releases"]} == {*names[1:], given["release"]}
     assert not on_host(root, "staged", **given)["changed"]
-
-
-def test_what_an_unfinished_deploy_would_go_back_to_stays(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However many attempts were live since."""
-    names = staged_and_live(source, tmp_path / "app", 4)
-    layout = Layout(str(tmp_path / "app"))
-    state = State(layout)
-    monkeypatch.setattr(journals, "FOLDER", str(tmp_path))
-    for finished, superfluous in ((False, names[1:2]), (True, names[:2])):
-        entry = {"id": "1", "release": names[3], "from": {"web1": names[0]}, "finished": finished}
-        Journal(str(tmp_path), "shop").write([{"id": "0", "from": {"web1": names[1]}, "finished": False}, entry])
-        assert prune.superfluous(layout, state, 1) == sorted(superfluous)
-        with contextlib.nullcontext() if finished else pytest.raises(LampError, match="the one to go back to"):
-            prune.check_removable(layout, state, names[0])
-
-
-def test_a_release_whose_deploy_failed_is_none_to_go_back_to(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Though it was live: until its tests failed, or until the one that mended it."""
-    names = staged_and_live(source, tmp_path / "app", 3)
-    state = State(Layout(str(tmp_path / "app")))
-    monkeypatch.setattr(journals, "FOLDER", str(tmp_path))
-
-    def previous(*results: tuple[str, str, str]) -> str | None:
-        entries = [{"id": str(number), "kind": kind, "release": names[1], "result": result, "from": {"web1": live}}
-                   for number, (kind, result, live) in enumerate(results)]  # fmt: skip
-        Journal(str(tmp_path), "shop").write(entries)
-        return state.previous(names[2])
-
-    failed, good = ("deploy", "failed, put back", names[0]), ("deploy", "deployed", names[0])
-    assert previous(good) == names[1]
-    assert previous(failed) == previous(good, failed) == names[0]
-    assert previous(failed, good) == previous(failed, ("rollback", "rolled back", "")) == names[1]
-    assert previous(good, ("deploy", "failed, put back", names[1])) == names[1]  # live before it, and after
-
-
-def test_a_deploy_tells_of_its_own_application_and_only_if_it_changed_anything(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another one on the same host may have the same release."""
-    names = staged_and_live(source, tmp_path / "app", 3)
-    layout = Layout(str(tmp_path / "app"))
-    state = State(layout)
-    monkeypatch.setattr(journals, "FOLDER", str(tmp_path))
-    failed = {"id": "1", "kind": "deploy", "release": names[1], "result": "failed", "finished": False,
-              "from": {"web1": names[0]}}  # fmt: skip
-    for path, goes_back_to in ((f"{tmp_path}/other", set()), (f"{tmp_path}/app/", {names[0]})):
-        Journal(str(tmp_path), "other").write([{**failed, "path": path}])
-        assert state.previous(names[2]) == (names[0] if goes_back_to else names[1])
-        assert journals.gone_back_to(layout.root) == goes_back_to
-    stopped = {"id": "2", "kind": "deploy", "release": names[1], "result": "failed, nothing changed", "from": {}}
-    Journal(str(tmp_path), "other").write([stopped])
-    assert state.previous(names[2]) == names[1]
-    Journal(str(tmp_path), "other").write([failed, stopped])
-    assert journals.gone_back_to(layout.root) == {names[0]}, "what was unfinished still is"
 
 
 def test_a_release_is_removed_by_name_but_not_one_that_is_needed(source: Path, tmp_path: Path) -> None:
