@@ -32,8 +32,12 @@ options:
         does not grow with their number. For O(store=files) the folder is exchanged for an empty one
         (with O(leftovers=leave)), for V(redis) the database is flushed, for V(memcached) the servers are, for
         V(couchdb) the database is dropped and made anew with its security object and design documents.
+      - Not for a database of V(couchdb) that is replicated with other servers (the nodes of one cluster do not count);
+        they would give all sessions back. Where this server's own replications name it, nothing is purged.
       - Without it, sessions are told by their names, and everything else survives. A table of O(store=mysql) always
         counts as dedicated.
+      - In V(redis) and V(memcached), O(keep_ids) and O(older_than) have sessions told by their names all the same, and
+        O(prefix) must be given then.
     type: bool
     default: false
   leftovers:
@@ -48,7 +52,15 @@ options:
   older_than:
     description:
       - Remove sessions only if they were not written for that long, V(90), V(15m), V(2h), V(1d), V(1w).
-        For V(couchdb) the time of creation counts. V(redis) and V(memcached) do not know it.
+        For V(couchdb) the time of creation counts, for V(redis) also that of the last reading. V(memcached) takes
+        O(lifetime) for it, and so does V(redis) with a C(maxmemory-policy) of LFU.
+    type: str
+  lifetime:
+    description:
+      - For O(older_than) and O(store) V(redis) and V(memcached), how long a session lives after it was written, as
+        C(session.gc_maxlifetime) of php.ini has it, V(1440) or V(24m); the shortest where they differ. When a session
+        was written is told from when it ends, for V(redis) besides how long nobody has looked at it. One that has no
+        end is not removed.
     type: str
   keep_ids:
     description:
@@ -67,8 +79,10 @@ options:
       - A regular expression (Python's) that matches a whole session id, for O(store) V(files), V(redis) and
         V(memcached). By default what PHP makes of its ids, V([A-Za-z0-9,-]+), behind a O(prefix) that is not one of
         PHP's own V([A-Za-z0-9,-]{22,256}). Where that prefix ends in one of these signs, so that a neighbour's name can
-        go on there, nothing is purged without it, unless O(dedicated); V([A-Za-z0-9,-]{32}) is right for
-        C(session.sid_length) of 32.
+        go on there, nothing is purged without it, unless O(dedicated); V([A-Za-z0-9,-]{26}) is right for
+        C(session.sid_length) of 26, as C(php-fpm -i) tells it.
+      - In V(redis) and V(memcached), a warning says so where there are no sessions by it, but other keys behind the
+        prefix.
     type: str
   save_path:
     description: For O(store=files), the folder as C(session.save_path) of php.ini has it, V([N;[MODE;]]/path).
@@ -76,9 +90,9 @@ options:
     default: /var/lib/php/sessions
   owner:
     description:
-      - For O(store=files), name or number of the user whose files are the application's, where several applications
-        share the folder and run as users of their own. Without it, and without O(dedicated), a folder that others
-        than its owner can write to is not purged when it holds sessions of several users (besides root).
+      - For O(store=files), name or number of the user that PHP runs as; only files of that user go.
+      - A folder that others than its owner can write to (with V(N;), enter), as they can to Debian's default, may hold
+        sessions of several applications. It is not purged without it, unless O(dedicated).
     type: str
   layout:
     description:
@@ -139,6 +153,14 @@ options:
     type: str
     choices: [delete, wait, swap]
     default: delete
+  exchange:
+    description:
+      - For O(store=mysql) with O(leftovers=leave), whether an empty table may be renamed into the place of the table.
+        If not, it is always emptied by TRUNCATE, which takes longer the larger the table's file is.
+      - Say V(false) where a replica leaves this table out (C(replicate-ignore-table)); its replication would stop at
+        the new table. O(on_lock=swap) exchanges it all the same.
+    type: bool
+    default: true
   servers:
     description:
       - For O(store) V(redis) and V(memcached), the servers, V(host), V(host:port), V([IPv6]:port) or the path of a
@@ -217,7 +239,7 @@ EXAMPLES = r"""
   lamp.cluster.session_purge:
     store: files
     save_path: /var/lib/php/sessions
-    owner: shop
+    owner: www-data
 
 - name: Log everybody out, sessions in a Redis cluster with TLS
   lamp.cluster.session_purge:
@@ -232,6 +254,13 @@ EXAMPLES = r"""
   lamp.cluster.session_purge:
     store: memcached
     servers: [cache1.example.com, cache2.example.com]
+
+- name: Log those out who have not been here for two hours
+  lamp.cluster.session_purge:
+    store: memcached
+    servers: [cache1.example.com, cache2.example.com]
+    older_than: 2h
+    lifetime: 1d # session.gc_maxlifetime
 
 - name: Log everybody out, sessions in CouchDB
   lamp.cluster.session_purge:
@@ -266,7 +295,8 @@ after:
 exact:
   description:
     - Whether the counts are exact. They are not where counting would take longer than the purge, 10000 means that many
-      or more then; and where expired items of a dedicated server are counted, or documents that had ended before.
+      or more then; and where expired items of a dedicated server are counted, or documents that had ended before; and
+      where sentinels named another primary meanwhile.
   returned: success
   type: bool
   sample: true
@@ -293,14 +323,15 @@ error_code:
 
 import typing as t
 
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Store, memcached, redis
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Store, memcached, options, redis
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.couchdb import CouchDb
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.files import Files
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.layouts import LAYOUTS
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.mysql import Mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.purge import carry_out
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import misfit
 
 STORES: dict[str, t.Callable[[dict[str, t.Any]], t.Sequence[Store]]] = {
     "mysql": lambda params: [Mysql(_mysql.connect(params, autocommit=True), params)],
@@ -309,9 +340,6 @@ STORES: dict[str, t.Callable[[dict[str, t.Any]], t.Sequence[Store]]] = {
     "memcached": memcached.stores,
     "couchdb": lambda params: [CouchDb(params)],
 }
-STRING = {"type": "str"}
-FLAG = {"type": "bool", "default": False}
-STRINGS = {"type": "list", "elements": "str", "default": []}
 
 
 def purge(params: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
@@ -320,47 +348,22 @@ def purge(params: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
     return {"store": params["store"], **carry_out(stores, params["leftovers"], check)}
 
 
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Purge as this module was asked to."""
+    result = purge(module.params, module.check_mode)
+    doubt = misfit(module.params, result)
+    if doubt:
+        module.warn(doubt)
+    return result
+
+
 def arguments() -> ArgumentSpec:
     """The options of this module."""
-    return _mysql.MYSQL_ARGUMENTS + ArgumentSpec(
-        {
-            "store": {"type": "str", "choices": list(STORES), "required": True},
-            "dedicated": FLAG,
-            "leftovers": {"type": "str", "choices": ["remove", "leave", "only"], "default": "remove"},
-            "older_than": STRING,
-            "keep_ids": {**STRINGS, "no_log": True},
-            "keep_users": STRINGS,
-            "id_pattern": STRING,
-            "save_path": {"type": "str", "default": "/var/lib/php/sessions"},
-            "owner": STRING,
-            "layout": {"type": "str", "choices": list(LAYOUTS), "default": "lamp"},
-            "table": STRING,
-            "columns": {"type": "dict", "options": {"id": STRING, "user": STRING, "time": STRING}},
-            "epoch_table": STRING,
-            "epoch_name": {"type": "str", "default": "lamp_session"},
-            "where": STRING,
-            "lock_wait_timeout": {"type": "int", "default": 5},
-            "on_lock": {"type": "str", "choices": ["delete", "wait", "swap"], "default": "delete"},
-            "servers": STRINGS,
-            "prefix": STRING,
-            "topology": {"type": "str", "choices": ["single", "cluster", "sentinel"], "default": "single"},
-            "sentinel_service": {"type": "str", "default": "mymaster"},
-            "sentinel_user": STRING,
-            "sentinel_password": {"type": "str", "no_log": True},
-            "tls": FLAG,
-            "sasl": FLAG,
-            "url": STRING,
-        },
-        required_if=[
-            ("store", "mysql", ("login_db",)),
-            ("store", "couchdb", ("login_db", "url")),
-            ("sasl", True, ("login_user", "login_password")),
-        ],
-    )
+    return options.of(STORES)
 
 
 def main() -> None:
-    run(arguments().create_module(), lambda module: purge(module.params, module.check_mode))
+    run(arguments().create_module(), work)
 
 
 if __name__ == "__main__":

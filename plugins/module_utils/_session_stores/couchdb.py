@@ -53,6 +53,7 @@ class CouchDb(Simple):
         """
         if self.dedicated:
             self._check_admin()
+            self._check_alone()
         self._finish(check)
         return self._raise_epoch(check)
 
@@ -81,6 +82,19 @@ class CouchDb(Simple):
                 f" {self.database} at {self.client.url}: that takes a server admin. Nothing was purged.",
                 "Give login_user and login_password of one, or set dedicated to false.",
             )
+
+    def _check_alone(self) -> None:
+        """See that no replication of this server is about the database. Those that others make are not known here."""
+        found = self._ask("GET", "/_replicator/_all_docs?include_docs=true", missing=True) or {"rows": ()}
+        for document in (row["doc"] for row in found["rows"]):
+            ends = {_database_of(document.get(end)) for end in ("source", "target")}
+            if document.get("continuous") and self.database in ends:
+                raise LampError(
+                    "session_purge_replicated",
+                    f"The database {self.database} at {self.client.url} is replicated (document {document['_id']} of"
+                    " _replicator): from its peer all sessions would come back. Nothing was purged.",
+                    "Set dedicated to false: documents that are deleted one by one are deleted everywhere.",
+                )
 
     def count(self) -> Tally:
         """Documents that are sessions; all but design documents where they are ended at once."""
@@ -147,10 +161,18 @@ class CouchDb(Simple):
             self.ended = False if self.in_window else None
             if check or self._ask("PUT", f"{self.path}/{EPOCH}", {**epoch, "epoch": new}, expected=CONFLICT):
                 if kept and not check:
-                    carried = [{**document, "epoch": new} for document in kept if document["epoch"] == epoch["epoch"]]
-                    self._ask("POST", f"{self.path}/_bulk_docs", {"docs": carried})
+                    self._carry(kept, int(epoch["epoch"]), new)
                 return {"epoch": new}
         raise self._failed(f"the document {EPOCH} is changed all the time")
+
+    def _carry(self, kept: list[dict[str, t.Any]], old: int, new: int) -> None:
+        """Take sessions to keep along into the new epoch; one that was written meanwhile, as it is then."""
+        for _try in range(TRIES):
+            carried = [{**document, "epoch": new} for document in kept if document.get("epoch") == old]
+            if not carried or self._write(carried):
+                return
+            kept = self._kept()
+        raise self._failed("a session to keep is written all the time, and could not be taken into the new epoch")
 
     def _kept(self) -> list[dict[str, t.Any]]:
         """The sessions to keep, as documents."""
@@ -171,7 +193,7 @@ class CouchDb(Simple):
             for document in page:
                 if document["_id"].startswith("_design/") or document["_id"] == EPOCH:
                     continue
-                if not {"data", "createdAt"} <= set(document):
+                if not _is_session(document):
                     ignored += 1
                     continue
                 if self._epoch_of(document) < (self.live_from or 0):
@@ -181,7 +203,7 @@ class CouchDb(Simple):
                     selected += 1
                     doomed.append({"_id": document["_id"], "_rev": document["_rev"], "_deleted": True})
             if remove and doomed:
-                self._delete(doomed)
+                self._write(doomed)  # one that was written meanwhile is found again by the next pass
         return Tally(total, selected, ignored=ignored)
 
     def _pages(self) -> t.Iterator[list[dict[str, t.Any]]]:
@@ -208,11 +230,13 @@ class CouchDb(Simple):
             )
         return created / (1000 if created > MILLISECONDS else 1) < self.selection.before
 
-    def _delete(self, documents: list[dict[str, t.Any]]) -> None:
-        """A document that was written meanwhile is a conflict: the next pass finds it again."""
-        for row in self._ask("POST", f"{self.path}/_bulk_docs", {"docs": documents}):
+    def _write(self, documents: list[dict[str, t.Any]]) -> bool:
+        """Change documents, or delete them; False if others wrote some of them meanwhile, which stay as they are."""
+        rows = self._ask("POST", f"{self.path}/_bulk_docs", {"docs": documents})
+        for row in rows:
             if row.get("error") and row["error"] != "conflict":
                 raise self._failed(f"{row['error']}, {row.get('reason', '')}")
+        return not any(row.get("error") for row in rows)
 
     # -- all at once
 
@@ -257,7 +281,8 @@ class CouchDb(Simple):
 
     def _documents(self) -> list[dict[str, t.Any]]:
         """What outlives the database: design documents with their attachments, and the epoch; without revisions."""
-        documents = [self._ask("GET", f"{self.path}/{name}?attachments=true") for name in self._lasting()]
+        names = ("/".join(urllib.parse.quote(part, safe="") for part in name.split("/", 1)) for name in self._lasting())
+        documents = [self._ask("GET", f"{self.path}/{name}?attachments=true") for name in names]
         return [{key: value for key, value in document.items() if key != "_rev"} for document in documents]
 
     def _lasting(self) -> list[str]:
@@ -296,3 +321,14 @@ class CouchDb(Simple):
         return LampError(
             "session_purge_failed", f"The sessions in {self.name} cannot be purged: {text}.", "See the server's log."
         )
+
+
+def _is_session(document: dict[str, t.Any]) -> bool:
+    """Whether a handler would take it for one: a document of no type, as other handlers write them, or of that type."""
+    return {"data", "createdAt"} <= set(document) and document.get("type") in (None, "session")
+
+
+def _database_of(end: t.Any) -> str:
+    """The database that a replication's source or target names: alone, or in an address, which may be in an object."""
+    address = end.get("url") if isinstance(end, dict) else end
+    return urllib.parse.unquote(str(address).rstrip("/").rpartition("/")[2])

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
 import re
+import stat
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
@@ -51,7 +51,7 @@ class Files:
         self.exchanges = alone and params["leftovers"] == "leave"
 
     def begin(self, check: bool) -> dict[str, t.Any]:
-        """See that the sessions are one application's, and that they can be removed.
+        """See that it is said whose sessions go, and that they can be removed.
 
         No epoch is needed: an open session file that is removed takes what its request still writes with it.
 
@@ -63,38 +63,40 @@ class Files:
         with self._open() as folder:
             if not os.access(".", os.W_OK, dir_fd=folder, effective_ids=True):
                 raise self.place.read_only()
-            # Where the owner alone can write, nobody else has put a session: to ask costs a call a file.
-            if self.shared and (self.place.depth or os.fstat(folder).st_mode & 0o022):
-                self._check_owners(folder)
+            if self.shared:
+                self._check_private(folder)
         return {}
 
-    def _check_owners(self, folder: int) -> None:
-        """Users of their own are applications of their own. What root wrote, on a command line, is none."""
-        owners: set[int] = set()
-        for place, name, is_session in self.place.entries(folder, self.place.depth):
-            with contextlib.suppress(FileNotFoundError):
-                if is_session:
-                    owners.add(os.stat(name, dir_fd=place, follow_symlinks=False).st_uid)
-            if len(owners - {0}) > 1:
-                one, other = sorted(owners - {0})
-                raise LampError(
-                    "session_purge_shared_folder",
-                    f"The session folder {self.place.path} holds sessions of several users, {one} and {other} for"
-                    " instance, as those of several applications are. Nothing was purged.",
-                    "Set owner to the user that the application runs as; or dedicated, if all of them are its own.",
-                )
+    def _check_private(self, folder: int) -> None:
+        """See that nobody but its owner can put sessions there: those of others may be another application's.
+
+        Who has sessions there now is not asked: what a plan allows, a purge must not refuse for who came meanwhile, and
+        a neighbour's must not go because the application has none itself.
+        """
+        mode = stat.S_IMODE(os.fstat(folder).st_mode)
+        able, forbidden = ("enter", 0o033) if self.place.depth else ("write to", 0o022)
+        if mode & forbidden:
+            raise LampError(
+                "session_purge_shared_folder",
+                f"Others than its owner can {able} the session folder {self.place.path} (mode {mode:04o}), so that it"
+                " may hold sessions of other applications; whose are to go was not said. Nothing was purged.",
+                "Set owner (session_purge_owner) to the user that PHP runs as, such as www-data; or dedicated, if all"
+                " sessions there are this application's.",
+            )
 
     def count(self) -> Tally:
-        """Sessions below the folder; where it is to be exchanged, counting stops at a limit."""
+        """Sessions below the folder; counting stops at a limit where it is to be exchanged, holding nothing else."""
         with self._open() as folder:
-            return self._walk(folder, remove=False, limit=COUNTED if self.exchanges else 0)
+            found = self._walk(folder, remove=False, limit=COUNTED if self.exchanges else 0)
+            return self._walk(folder, remove=False) if found.ignored and not found.exact else found
 
     def purge(self) -> Tally:
         """Exchange the folder for an empty one, or remove the sessions that one pass finds."""
         with self._open() as folder:
             if self.exchanges:
                 found = self._walk(folder, remove=False, limit=COUNTED)
-                if not found.selected or (not found.ignored and self.aside.exchange(folder)):
+                empty = found.exact and not found.selected
+                if empty or (not found.ignored and self.aside.exchange(folder)):
                     return found
             return self._walk(folder, remove=True)
 

@@ -10,12 +10,18 @@ import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Simple, Tally, addresses
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.memcached_client import Binary, Text, failed
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.memcached_client import (
+    Binary,
+    Item,
+    Text,
+    failed,
+)
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import (
-    PHP_PREFIXES,
     Names,
     Selection,
+    lifetime_of,
     names_on_server,
+    no_lifetime,
 )
 
 LOCK = "lock."  # php-memcached: between the prefix and the id
@@ -24,7 +30,7 @@ LOCK = "lock."  # php-memcached: between the prefix and the id
 class Memcached(Simple):
     """The sessions on one server."""
 
-    ABLE = frozenset({"keep_ids"})
+    ABLE = frozenset({"keep_ids", "older_than"})
 
     def __init__(self, params: dict[str, t.Any], address: addresses.Address, names: Names) -> None:
         self.params = params
@@ -34,6 +40,7 @@ class Memcached(Simple):
         self.names = names
         self.locks = Names(names.prefix.decode() + LOCK, names.pattern)
         self.flushed = False
+        self.before: int | None = None  # by the server's clock: a session that was used earlier is old enough
         self.dedicated = params["dedicated"] and self.selection.everything
         if params["sasl"] and not self.dedicated:
             raise LampError(
@@ -41,6 +48,9 @@ class Memcached(Simple):
                 f"{self.name} with SASL speaks the binary protocol alone, in which no server lists its keys.",
                 "Set dedicated if all that is there are sessions: they are then flushed. Nothing was purged.",
             )
+        self.lifetime = lifetime_of(params)
+        if self.selection.older_than is not None and self.lifetime is None:
+            raise no_lifetime("Memcached does not record each use of an item, only when it ends. Nothing was purged")
 
     def begin(self, check: bool) -> dict[str, t.Any]:
         """See whether the server would let itself be flushed."""
@@ -62,14 +72,14 @@ class Memcached(Simple):
         sessions = locks = kept = ignored = 0
         lister, deleter = Text(self.address, self.params), Text(self.address, self.params)
         with contextlib.closing(lister), contextlib.closing(deleter):
-            for names in lister.listing(self.names.prefix):
+            for names, young in self._pages(lister):
                 doomed = []
                 for name in names:
                     owner = self.locks.id_of(name)
                     session = self.names.id_of(name) if owner is None else None
                     if owner is None and session is None:
                         ignored += 1
-                    elif (owner or session) in self.selection.keep_ids:
+                    elif (owner or session) in self.selection.keep_ids or name in young:
                         kept += session is not None
                     else:
                         doomed.append(name)
@@ -80,6 +90,26 @@ class Memcached(Simple):
             if deleter.ask(b"version").split(b" ")[0] != b"VERSION":  # answered after all that was sent before
                 raise failed(self.address, "it did not take the deletions")
         return Tally(sessions + kept, sessions, beside=locks, ignored=ignored)
+
+    def _pages(self, lister: Text) -> t.Iterator[tuple[list[bytes], t.Collection[bytes]]]:
+        """Names, some at a time, and which of them are not old enough."""
+        if self.selection.older_than is None:
+            for names in lister.listing(self.names.prefix):
+                yield names, ()
+            return
+        if self.before is None:
+            self.before = lister.now() - self.selection.older_than
+        for items in lister.listing_of_times(self.names.prefix):
+            yield [item.name for item in items], {item.name for item in items if not self._is_old(item, self.before)}
+
+    def _is_old(self, item: Item, before: int) -> bool:
+        """Whether it was last used that early: written, or put off its end. One without an end may have been, later.
+
+        A lock is neither but when it is taken, and its end is another matter.
+        """
+        if self.locks.id_of(item.name) is not None:
+            return item.used < before
+        return item.end >= 0 and max(item.used, item.end - (self.lifetime or 0)) < before
 
     def _delete(self, client: Text, names: list[bytes]) -> None:
         for name in names if self.params["id_pattern"] else ():
@@ -122,5 +152,5 @@ class Memcached(Simple):
 
 def stores(params: dict[str, t.Any]) -> list[Memcached]:
     """The servers, each a place of its own."""
-    names = names_on_server(params, PHP_PREFIXES["memcached"])
+    names = names_on_server(params)
     return [Memcached(params, address, names) for address in addresses.parse(params["servers"] or ["127.0.0.1"], 11211)]

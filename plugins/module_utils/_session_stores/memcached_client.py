@@ -68,6 +68,18 @@ def denied(address: Address, text: str) -> LampError:
     )
 
 
+class Item(t.NamedTuple):
+    """What the listing says of an item, in seconds since 1970 by the server's clock."""
+
+    name: bytes
+    end: int  # -1: it has none
+    used: int  # not later than it was last used: reading it, or putting off its end, need not be recorded here
+
+
+def _unquoted(name: bytes) -> bytes:
+    return urllib.parse.unquote_to_bytes(name) if b"%" in name else name
+
+
 class Text:
     """A connection that speaks the text protocol."""
 
@@ -112,6 +124,10 @@ class Text:
         """How many items there are, those included that expired or were flushed, and not yet reclaimed."""
         return int(self.stats().get(b"curr_items", 0))
 
+    def now(self) -> int:
+        """The time, by the server's clock."""
+        return int(self.stats()[b"time"])
+
     def stats(self, group: bytes = b"") -> dict[bytes, bytes]:
         """What the server says of itself."""
         line = self.ask(b"stats " + group)
@@ -124,14 +140,26 @@ class Text:
 
     def listing(self, prefix: bytes) -> t.Iterator[list[bytes]]:
         """The names that begin with ``prefix``, some at a time; and maybe some of them twice."""
+        for found in self._dump(prefix, b" "):
+            yield [_unquoted(name) for name in found]
+
+    def listing_of_times(self, prefix: bytes) -> t.Iterator[list[Item]]:
+        """The same, with when items end and were last seen to be used."""
+        for found in self._dump(prefix, rb" (?:exp=(-?\d+) la=(\d+) )?"):
+            if not all(used for _name, _end, used in found):
+                raise failed(self.address, "its listing does not say when items end and were used")
+            yield [Item(_unquoted(name), int(end), int(used)) for name, end, used in found]
+
+    def _dump(self, prefix: bytes, rest_of_line: bytes) -> t.Iterator[list[t.Any]]:
+        """What the listing says of names that begin so."""
         quoted = urllib.parse.quote_from_bytes(prefix, safe="").encode()
-        names = re.compile(rb"^key=(" + re.escape(quoted) + rb"[^ ]*) ", re.MULTILINE).findall
+        items = re.compile(rb"^key=(" + re.escape(quoted) + rb"[^ ]*)" + rest_of_line, re.MULTILINE).findall
         rest = self._begin_listing()
         while rest not in (b"END\r\n", b"END\n"):
             cut = rest.rfind(b"\n") + 1
-            found = names(rest[:cut])
+            found = items(rest[:cut])
             if found:
-                yield [urllib.parse.unquote_to_bytes(name) if b"%" in name else name for name in found]
+                yield found
             if rest[:cut].endswith((b"\nEND\r\n", b"\nEND\n")):
                 return
             try:

@@ -28,22 +28,32 @@ class Mysql:
             raise LampError(
                 "session_purge_no_table_named", f"The layout {params['layout']} names no table.", "Set table."
             )
+        # Some servers write all names small, also in the lists and grants that names are looked for in.
+        fold = str.lower if _mysql.query(connection, "SELECT @@GLOBAL.lower_case_table_names")[0][0] else str
+        self.layout = self.layout._replace(table=fold(self.layout.table))
         self.table = Table(connection, self.layout.table)
         self.name = f"mysql {self.layout.table}"
         self.on_lock = params["on_lock"]
         self.wait = max(1, params["lock_wait_timeout"])
+        if _mysql.is_read_only(connection):  # some logins may write there all the same, and a replica is no primary
+            raise LampError(
+                "session_purge_read_only",
+                f"The server {_mysql.where(params)} is read-only, as a replica is. Nothing was purged.",
+                "Log in to the server that takes the writes (login_host).",
+            )
         self.table.query(f"SET SESSION lock_wait_timeout = {self.wait}, innodb_lock_wait_timeout = {self.wait}")
         if _mysql.Flavour.of(connection).cluster == "galera":
             self.table.query("SET SESSION wsrep_sync_wait = 3")  # know what other nodes have committed
         able = {"where", *(["keep_ids"] if self.layout.id else [])}
         able |= {*(["keep_users"] if self.layout.user else []), *(["older_than"] if self.layout.time else [])}
         self.selection = Selection(params, frozenset(able))
-        self.leave = params["leftovers"] == "leave"
+        in_window = params["leftovers"] == "leave"
+        self.exchanges = in_window and params["exchange"]
         self.swaps = self.on_lock == "swap" and (self.selection.everything or self.selection.all_but_ids)
-        self.limit = COUNTED if self.leave and (self.selection.everything or self.swaps) else 0
+        self.limit = COUNTED if in_window and (self.selection.everything or self.swaps) else 0
         self.group = _mysql.quote_identifier(self.layout.id) if self.layout.rows == "variable" else ""
         ours = params["layout"] == "lamp"
-        epochs = params["epoch_table"] or (f"{self.layout.table}_epoch" if ours else "")
+        epochs = fold(params["epoch_table"] or "") or (f"{self.layout.table}_epoch" if ours else "")
         self.epochs = Table(connection, epochs) if epochs else None
         self.epoch_name = self.table.literal(params["epoch_name"])
         variables = Table(connection, f"{self.layout.table}_variable")
@@ -68,7 +78,7 @@ class Mysql:
             users = ", ".join(self.table.literal(user) for user in sorted(selection.keep_users))
             spared.append(f"({user} IS NULL OR {user} NOT IN ({users}))")
         if selection.older_than is not None:
-            spared.append(f"{_mysql.quote_identifier(layout.time)} < {self._moment(selection.older_than)}")
+            spared.append(f"{_mysql.quote_identifier(layout.time)} < {self._moment(selection.age)}")
         selected = [f"({selection.where})"] if selection.where else []
         if self.group and not selection.everything:
             selected = [f"MAX(CASE WHEN {part} THEN 1 ELSE 0 END) = 1" for part in selected]
@@ -142,9 +152,10 @@ class Mysql:
         return {"epoch": self._raise_epoch(self.epochs, carried, check)}
 
     def _check_rights(self, raises: bool, carried: str) -> None:
+        at_once = self.swaps or (self.selection.everything and self.on_lock != "delete")
         for table in (self.table, self.variables):
             if table:
-                table.check_removal(at_once=self.selection.everything or self.swaps)
+                table.check_removal(at_once)
         for table, column in ((self.epochs if raises else None, "epoch"), (self.table if carried else None, carried)):
             if table:
                 name = _mysql.quote_identifier(column)
@@ -202,7 +213,7 @@ class Mysql:
         if self.swaps:
             table.swap(self._kept_ids(owner) if self.selection.keep_ids else "FALSE", self.wait)
             return True
-        return self.selection.everything and table.empty(self.wait, self.leave, deny_lock=self.on_lock == "wait")
+        return self.selection.everything and table.empty(self.wait, self.exchanges, deny_lock=self.on_lock == "wait")
 
     def _delete_orphans(self, variables: Table) -> None:
         """The variables of sessions that are gone."""

@@ -29,6 +29,7 @@ class Counts:
         self.purged += tally.selected
         self.beside += tally.beside
         self.after = tally.total - tally.selected
+        self.exact = self.exact and tally.exact
 
 
 def _empty(stores: t.Sequence[Store]) -> list[Counts]:

@@ -23,16 +23,30 @@ PHP_PREFIXES = {
 }
 
 
-def duration(text: str) -> int:
+def duration(text: str, option: str = "older_than") -> int:
     """``90``, ``15m``, ``2h``, ``1d`` in seconds. :raises LampError: ``session_purge_bad_duration``"""
     match = DURATION.fullmatch(text.strip())
     if not match:
         raise LampError(
             "session_purge_bad_duration",
-            f"older_than {text!r} is no duration.",
+            f"{option} {text!r} is no duration.",
             "Give seconds, or a number with s, m, h, d or w, such as 2h.",
         )
     return int(match.group(1)) * SECONDS[match.group(2)]
+
+
+def lifetime_of(params: dict[str, t.Any]) -> int | None:
+    """Seconds that a session lives after it was written, if they are known."""
+    return duration(params["lifetime"], "lifetime") if params["lifetime"] else None
+
+
+def no_lifetime(cause: str, choice: str = "") -> LampError:
+    """The LampError for sessions whose age cannot be told without their lifetime."""
+    return LampError(
+        "session_purge_no_lifetime",
+        f"How old sessions are cannot be told: {cause}.",
+        f"Set lifetime to the session.gc_maxlifetime of php.ini{choice}.",
+    )
 
 
 class Selection:
@@ -62,11 +76,15 @@ class Selection:
         self.keep_ids = frozenset(params["keep_ids"] or ())
         self.keep_users = frozenset(params["keep_users"] or ())
         self.older_than = duration(params["older_than"]) if params["older_than"] else None
+        # Sessions whose time is earlier are old enough; all of them where no age is asked for. It stays as it is, or
+        # each pass would find sessions that have meanwhile grown as old.
+        self.before = float("inf") if self.older_than is None else time.time() - self.older_than
+        self.begun = time.monotonic()
 
     @property
-    def before(self) -> float:
-        """Sessions whose time is earlier are old enough; all of them where no age is asked for."""
-        return float("inf") if self.older_than is None else time.time() - self.older_than
+    def age(self) -> int:
+        """Sessions that are older now, in seconds, are old enough, as far as an age was asked for."""
+        return (self.older_than or 0) + int(time.monotonic() - self.begun)
 
     @property
     def everything(self) -> bool:
@@ -110,19 +128,52 @@ class Names:
         return None
 
 
-def names_on_server(params: dict[str, t.Any], usual: str) -> Names:
-    """The names of the sessions on a server that others may use too; ``usual`` is the prefix where none is given.
+def prefix_of(params: dict[str, t.Any]) -> str:
+    """What the names of sessions on a server begin with; by default as PHP's own extensions have it."""
+    clustered = params["store"] == "redis" and params["topology"] == "cluster"
+    return params["prefix"] or PHP_PREFIXES["redis cluster" if clustered else params["store"]]
 
-    :raises LampError: ``session_purge_ambiguous_prefix``, ``session_purge_bad_pattern``
+
+def names_on_server(params: dict[str, t.Any]) -> Names:
+    """The names of the sessions on a server that others may use too.
+
+    :raises LampError: ``session_purge_ambiguous_prefix``, ``session_purge_bad_pattern``, ``session_purge_no_prefix``
     """
-    prefix = params["prefix"] or usual
+    prefix = prefix_of(params)
+    spares = [name for name in ("keep_ids", "older_than") if params[name]]
+    if params["dedicated"] and spares and not params["prefix"]:
+        raise LampError(
+            "session_purge_no_prefix",
+            f"With {' and '.join(spares)}, dedicated cannot empty the store at once: sessions are told by their names,"
+            f" and whatever does not begin with PHP's own prefix {prefix!r} would stay. Nothing was purged.",
+            f"Set prefix to what the names of sessions begin with there, be it {prefix!r}.",
+        )
     ends = not (prefix[-1].isalnum() or prefix[-1] in "-,")
     if not (ends or params["id_pattern"] or params["dedicated"]):
         raise LampError(
             "session_purge_ambiguous_prefix",
             f"Where the prefix {prefix!r} ends, ids begin alike: the prefix of another application may go on there, and"
             " its names could not be told from this one's. Nothing was purged.",
-            "Set id_pattern to what the ids of this application are, such as [A-Za-z0-9,-]{32}, where 32 is"
-            " session.sid_length in php.ini; or dedicated, if the server holds nothing else.",
+            "Set id_pattern to what the ids of this application are, such as [A-Za-z0-9,-]{26}, where 26 is"
+            " session.sid_length of the web server's PHP (php-fpm -i); or dedicated, if the server holds nothing else.",
         )
     return Names(prefix, params["id_pattern"])
+
+
+def misfit(params: dict[str, t.Any], result: dict[str, t.Any]) -> str | None:
+    """A warning where no session was found, and yet names that begin as theirs do: ids may be made otherwise."""
+    if params["store"] not in {"redis", "memcached"} or params["leftovers"] == "only":
+        return None
+    if result["before"] or result["changed"] or not result["ignored"]:
+        return None
+    prefix = prefix_of(params)
+    least, most = Names(prefix, None).lengths or GENERATED
+    length = "" if prefix in PHP_PREFIXES.values() else f", {least} to {most} of them"
+    usual = f"what PHP makes its ids of (letters, digits, comma and minus{length})"
+    others = f"{result['ignored']} other key{'' if result['ignored'] == 1 else 's'}"
+    rule = f"id_pattern {params['id_pattern']!r}" if params["id_pattern"] else usual
+    types = " and see whether they are strings (TYPE)" if params["store"] == "redis" else ""
+    return (
+        f"There are no sessions behind the prefix {prefix!r} by {rule}, but {others}, left alone. If"
+        f" sessions are among them, nobody is logged out: compare id_pattern with the users' cookies{types}."
+    )

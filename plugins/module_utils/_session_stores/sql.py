@@ -14,7 +14,7 @@ import typing as t
 from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
-REFERENCED, DENIED, NO_DROP, READ_ONLY = 1701, 1142, 1227, 1290
+REFERENCED, DENIED, NO_DROP = 1701, 1142, 1227
 CONFLICTS = (_mysql.DEADLOCK, _mysql.CONFLICT)
 # No member of a cluster any more, shutting down, killed, and what the library says of a connection that is closed.
 GONE = (1047, 1053, 1927, 2006, 2013, 0)
@@ -22,6 +22,7 @@ CHUNK = 5000  # rows that one DELETE removes: short transactions, also for repli
 GROUPS = 500  # of rows, that one DELETE removes
 TRIES = 5  # of a statement that met a deadlock, or another node's write
 LONGEST = 64  # characters of a table's name
+ASIDE, SIGNS, LENGTH = "_purged_", "bcdfghjklmnpqrstvwxz", 8  # of what is put aside: no date, number or word is like it
 GRANT = re.compile(r"GRANT (.+?) ON (?:\*|`((?:[^`]|``)+)`)\.(?:\*|`((?:[^`]|``)+)`) TO ")
 
 
@@ -138,12 +139,19 @@ class Table:
     # -- what this user may do
 
     def check_removal(self, at_once: bool) -> None:
-        """See whether the server would let this user remove rows, ``at_once`` without DELETE.
+        """See whether the server would let this user remove rows, ``at_once`` without DELETE if no other table hinders.
 
         :raises LampError: ``session_purge_denied``
         """
-        if not (at_once and self._is_granted("DROP")):
+        if not at_once or self._is_referenced() or self._lacking("DROP"):
             self.check_change(f"DELETE FROM {self.quoted} WHERE FALSE")
+
+    def _is_referenced(self) -> bool:
+        """Whether foreign keys of other tables point here."""
+        keys = self._here("REFERENCED_TABLE_SCHEMA", "REFERENCED_TABLE_NAME")
+        return bool(
+            self.query(f"SELECT 1 FROM information_schema.KEY_COLUMN_USAGE WHERE {keys} AND NOT ({self._here()})")
+        )
 
     def check_change(self, sql: str) -> None:
         """See whether the server would let this user carry out a statement, which EXPLAIN does not.
@@ -154,26 +162,26 @@ class Table:
             self._run(f"EXPLAIN {sql}")
         except LampError as error:
             number = error.details.get("server_error")
-            if number in (DENIED, READ_ONLY):
+            if number == DENIED:
                 cause = getattr(error.__cause__, "args", (number, ""))[1]
                 raise LampError(
                     "session_purge_denied",
                     f"The sessions in {self.name} could not be removed: {cause}. Nothing was purged.",
-                    "Grant it to login_user; or name the server that writes, not a replica, in login_host.",
+                    "Grant it to login_user.",
                 ) from error
             if number != _mysql.LOCK_WAIT:  # who holds it now may have let go of it by then
                 raise
 
     # -- changes
 
-    def empty(self, wait: int, leave: bool, deny_lock: bool) -> bool:
+    def empty(self, wait: int, exchange: bool, deny_lock: bool) -> bool:
         """Empty it at once; False where that is not possible: no DROP, foreign keys point here, others hold it.
 
-        :param leave: if possible put aside what it held: TRUNCATE takes as long as the removal of the table's file
+        :param exchange: if possible put aside what it held: TRUNCATE takes as long as the removal of the table's file
         :raises LampError: ``session_purge_locked`` when others hold it and ``deny_lock`` is set
         """
         try:
-            if not (leave and self._put_aside(wait)):
+            if not (exchange and self._put_aside(wait)):
                 self._run(f"TRUNCATE TABLE {self.quoted}")
         except LampError as error:
             number = error.details.get("server_error")
@@ -261,7 +269,7 @@ class Table:
                         raise
         except LampError:
             with contextlib.suppress(LampError):  # what failed first is what is told; a sweep finds the table
-                self._run(f"DROP TABLE {fresh}")
+                self._run(f"DROP TABLE IF EXISTS {fresh}")
             raise
         finally:
             with contextlib.suppress(LampError):
@@ -276,45 +284,58 @@ class Table:
 
     def check_swap(self) -> None:
         """:raises LampError: ``session_purge_cannot_swap``"""
-        triggers = not self._is_granted("TRIGGER") or self.query(
+        lacking = self._lacking("ALTER", "CREATE", "DROP", "INSERT", beside=True) + self._lacking("TRIGGER")
+        triggers = self.query(
             f"SELECT 1 FROM information_schema.TRIGGERS WHERE {self._here('EVENT_OBJECT_SCHEMA', 'EVENT_OBJECT_TABLE')}"
         )
         keys = self.query(
             "SELECT 1 FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_NAME IS NOT NULL AND"
             f" ({self._here()} OR {self._here('REFERENCED_TABLE_SCHEMA', 'REFERENCED_TABLE_NAME')})"
         )
-        long = len(self.bare) > LONGEST - len("_purged_") - 8
-        if triggers or keys or long:
-            of_triggers = "triggers" if triggers is not True else "triggers that this user is not shown, if any"
-            why = "a name that is too long" if long else of_triggers if triggers else "foreign keys"
+        reasons = {
+            "its name is too long": len(self.bare) > LONGEST - len(ASIDE) - LENGTH,
+            "it has triggers": triggers,
+            "it has foreign keys": keys,
+            f"the user is not seen to have {', '.join(lacking)}": lacking,
+        }
+        why = [reason for reason, holds in reasons.items() if holds]
+        if why:
             raise LampError(
                 "session_purge_cannot_swap",
-                f"The table {self.name} cannot be exchanged for an empty one: it has {why}.",
-                "Set on_lock to delete or wait. Who may not see triggers needs the privilege TRIGGER.",
+                f"The table {self.name} cannot be exchanged for an empty one: {'; '.join(why)}.",
+                "Set on_lock to delete or wait; or grant to login_user what is lacking, for the whole database"
+                " (TRIGGER, to be shown whether there are triggers).",
             )
 
-    def _is_granted(self, privilege: str) -> bool:
-        """Whether this user is seen to have a privilege; without TRIGGER it looks as if the table had none."""
+    def _lacking(self, *privileges: str, beside: bool = False) -> list[str]:
+        """Which of them this user is not seen to have, here or also for tables ``beside`` this one.
+
+        Without TRIGGER it looks as if the table had none.
+        """
+        had: set[str] = set()
         for (grant,) in self.query("SHOW GRANTS"):
             match = GRANT.match(grant)
-            if not match or not {privilege, "ALL PRIVILEGES"}.intersection(match[1].split(", ")):
+            given = set(match[1].split(", ")) if match else set()
+            useful = set(privileges) if "ALL PRIVILEGES" in given else given.intersection(privileges)
+            if not match or useful <= had:
                 continue
             schema, table = (name and name.replace("``", "`") for name in match.groups()[1:])
             of_schema = f"SELECT {self.database} LIKE {self.literal(schema or '%')}"  # a grant names it by a pattern
-            if table in (None, self.bare) and self.query(of_schema) == [(1,)]:
-                return True
-        return False
+            if table in (None, None if beside else self.bare) and self.query(of_schema) == [(1,)]:
+                had |= useful
+        return [privilege for privilege in privileges if privilege not in had]
 
     def _aside(self) -> str:
-        return self.prefix + _mysql.quote_identifier(f"{self.bare}_purged_{secrets.token_hex(4)}")
+        signs = "".join(secrets.choice(SIGNS) for _sign in range(LENGTH))
+        return self.prefix + _mysql.quote_identifier(self.bare + ASIDE + signs)
 
     def aside(self) -> list[Table]:
         """The tables that earlier exchanges put aside."""
-        name = re.compile(re.escape(self.bare) + r"_purged_[0-9a-f]{8}")
+        name = re.compile(f"{re.escape(self.bare + ASIDE)}[{SIGNS}]{{{LENGTH}}}")
         rows = self.query(f"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {self.database}")
         qualifier = self.name[: -len(self.bare)]
         return [Table(self.connection, qualifier + found) for (found,) in rows if name.fullmatch(found)]
 
     def drop(self) -> None:
-        """Drop the table."""
-        self._run(f"DROP TABLE {self.quoted}")
+        """Drop the table, also on replicas that never had it."""
+        self._run(f"DROP TABLE IF EXISTS {self.quoted}")

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import time
+from collections.abc import Iterator
 from typing import Any
 from unittest.mock import Mock
 
@@ -67,27 +69,30 @@ def test_the_plan_is_what_the_run_does_and_a_second_run_does_nothing(database: D
     database.fill(*(f"s{number:04}" for number in range(450)))
     database.ask("PUT", "/settings", {"theme": "dark"})
     database.ask("PUT", "/half", {"data": "no session"})
+    database.ask("PUT", "/sales", {"type": "report", "data": "of 2025", "createdAt": 1})
     arguments = {"store": "couchdb", **database.options}
     plan = run_module("session_purge", arguments, check=True, diff=True)
-    assert len(database.ids()) == 453
+    assert len(database.ids()) == 454
     done = run_module("session_purge", arguments, diff=True)
     assert {key: plan[key] for key in COUNTS} == {key: done[key] for key in COUNTS}
-    assert (done["purged"], done["after"], done["ignored"]) == (450, 0, 2)
-    assert database.ids() == {"_design/sessions", "settings", "half"}
+    assert (done["purged"], done["after"], done["ignored"]) == (450, 0, 3)
+    assert database.ids() == {"_design/sessions", "settings", "half", "sales"}
     database.assert_intact()
     assert not run_module("session_purge", arguments)["changed"]
 
 
 def test_a_dedicated_database_is_made_anew_with_all_that_is_no_session(database: Database) -> None:
     database.fill("a", "b")
+    designs = {f"_design/{name}" for name in ("by user", "a?b#c", "x/y", "50%", "übersicht")}
+    database.ask("POST", "/_bulk_docs", {"docs": [{"_id": name, "views": VIEWS} for name in designs]})
     neighbours = {f"{database.name}{end}" for end in ("2", "-lamp", "-lamp-purge2")}
     for name in neighbours:
         database.server.request("PUT", f"/{name}")
     plan = database.purge(dedicated=True, check=True)
-    assert database.ids() == {"a", "b", "_design/sessions"}
+    assert database.ids() == {"a", "b", "_design/sessions", *designs}
     done = database.purge(dedicated=True)
     assert {key: plan[key] for key in COUNTS} == {key: done[key] for key in COUNTS}
-    assert (done["purged"], database.ids()) == (2, {"_design/sessions"})
+    assert (done["purged"], database.ids()) == (2, {"_design/sessions", *designs})
     database.assert_intact()
     everywhere = set(database.server.request("GET", "/_all_dbs"))
     assert neighbours <= everywhere
@@ -145,6 +150,35 @@ def test_a_database_that_a_killed_purge_dropped_is_counted_as_empty_and_put_back
     database.assert_intact()
 
 
+@pytest.fixture(scope="module")
+def replicating() -> Iterator[CouchDb]:
+    """One of its own, as it may end when a document of its replicator is changed or removed."""
+    with CouchDb() as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [("{url}/{name}/", "{url}/{name}-peer"), ("{name}-peer", "{name}"), ({"url": "{url}/{name}"}, "{name}-peer")],
+    ids=["to a peer", "from one, by names alone", "with an object"],
+)
+def test_a_database_that_is_replicated_is_not_made_anew(replicating: CouchDb, source: Any, target: str) -> None:
+    """Its peer would give all sessions back."""
+    database, other = Database(replicating), Database(replicating)
+    form = json.dumps({"source": source, "target": target}).replace("{url}", replicating.url)
+    for each, continuous in ((database, True), (other, False)):
+        each.fill("a")
+        replicating.request("PUT", f"/{each.name}-peer")
+        document = {**json.loads(form.replace("{name}", each.name)), "continuous": continuous}
+        replicating.request("PUT", f"/_replicator/{each.name}", document)
+    for check in (True, False):
+        with pytest.raises(LampError, match=f"is replicated .document {database.name} of _replicator.") as raised:
+            database.purge(dedicated=True, check=check)
+        assert raised.value.code == "session_purge_replicated"
+    assert database.purge()["purged"] == 1
+    assert other.purge(dedicated=True, check=True)["purged"] == 1
+
+
 def test_a_database_in_the_way_is_left_alone(database: Database) -> None:
     database.fill("a")
     database.server.request("PUT", f"/{database.name}-lamp-purge")
@@ -191,6 +225,7 @@ def test_in_a_window_the_epoch_ends_the_sessions_of_the_own_handler_and_they_are
 ) -> None:
     database.ask("PUT", "/lamp-epoch", {"epoch": 7, "first": 7})
     database.ask("PUT", "/settings", {"theme": "dark"})
+    database.ask("PUT", "/sales", {"type": "report", "data": "of 2025", "createdAt": 1})
     database.fill("of-the-layout-of-old")
     own = {"type": "session", "createdAt": 1, "expiresAt": 2, "data": "eA=="}
     sessions = [f"session-{hashlib.sha256(str(number).encode()).hexdigest()}" for number in range(300)]
@@ -212,11 +247,11 @@ def test_in_a_window_the_epoch_ends_the_sessions_of_the_own_handler_and_they_are
     assert {key: plan[key] for key in (*COUNTS, "epoch", "exact")} == {
         key: done[key] for key in (*COUNTS, "epoch", "exact")
     }
-    assert (done["epoch"], done["exact"], done["after"], done["purged"]) == (8, False, 1, 301)
+    assert (done["epoch"], done["exact"], done["after"], done["purged"]) == (8, False, 1, 302)
     planned = database.purge(leftovers="only", check=True)
     swept = database.purge(leftovers="only")
     assert (planned["swept"], swept["swept"], swept["before"], swept["after"]) == (300, 300, 1, 1)
-    kept = {sessions[12], "settings", "_design/sessions", "lamp-epoch"}
+    kept = {sessions[12], "settings", "sales", "_design/sessions", "lamp-epoch"}
     assert database.ids() == kept
     assert not database.purge(leftovers="only")["changed"]
 
@@ -237,16 +272,43 @@ def test_a_document_that_is_written_meanwhile_is_found_by_the_next_pass(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.fill("a", "b")
-    delete = Store._delete
+    write = Store._write
 
-    def late(self: Store, documents: list[dict[str, Any]]) -> None:
-        monkeypatch.setattr(Store, "_delete", delete)
+    def late(self: Store, documents: list[dict[str, Any]]) -> bool:
+        monkeypatch.setattr(Store, "_write", write)
         database.ask("PUT", "/a", {**database.ask("GET", "/a"), "data": "written back"})
-        delete(self, documents)
+        return write(self, documents)
 
-    monkeypatch.setattr(Store, "_delete", late)
+    monkeypatch.setattr(Store, "_write", late)
     database.purge()
     assert database.ids() == {"_design/sessions"}
+
+
+@pytest.mark.parametrize("for_ever", [False, True])
+def test_a_session_to_keep_that_is_written_meanwhile_is_taken_along_as_it_is_then(
+    database: Database, monkeypatch: pytest.MonkeyPatch, for_ever: bool
+) -> None:
+    database.ask("PUT", "/lamp-epoch", {"epoch": 7, "first": 7})
+    for name in ("a", "b"):
+        database.ask("PUT", f"/{name}", {"type": "session", "epoch": 7, "createdAt": 1, "expiresAt": 2, "data": "eA=="})
+    write = Store._write
+    written: list[str] = []
+
+    def late(self: Store, documents: list[dict[str, Any]]) -> bool:
+        if for_ever or not written:
+            written.append("a")
+            database.ask("PUT", "/a", {**database.ask("GET", "/a"), "data": "bmV3"})
+        return write(self, documents)
+
+    monkeypatch.setattr(Store, "_write", late)
+    if for_ever:
+        with pytest.raises(LampError, match="a session to keep is written all the time"):
+            database.purge(keep_ids=["a"])
+        return
+    done = database.purge(keep_ids=["a"])
+    kept = database.ask("GET", "/a")
+    assert (kept["epoch"], kept["data"], done["epoch"], done["after"]) == (8, "bmV3", 8, 1)
+    assert database.ids() == {"_design/sessions", "lamp-epoch", "a"}
 
 
 def test_what_is_missing_is_named(database: Database) -> None:

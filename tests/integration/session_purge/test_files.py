@@ -14,20 +14,22 @@ from typing import Any
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.place import Place
 
 from tests.support.modules import run_module
 from tests.support.purge import purge
 
 COUNTS = ("changed", "before", "purged", "after", "diff")
+entries = Place.entries
 
 
 @pytest.fixture()
 def store(tmp_path: Path) -> Path:
-    """A folder as Debian makes it, which others can write to, in one that is root's."""
+    """A folder of the application's own, which nobody else can write to, in one that is root's."""
     folder = tmp_path / "sessions"
     folder.mkdir()
-    folder.chmod(0o1733)
-    os.chown(folder, 0, 33)
+    folder.chmod(0o1700)
+    os.chown(folder, 33, 33)
     return folder
 
 
@@ -108,28 +110,51 @@ def test_a_bad_path_is_named(path: str) -> None:
     assert (result["error_code"], f"'{path}'" in result["msg"]) == ("session_purge_bad_path", True)
 
 
-def test_in_a_shared_folder_only_the_files_of_the_owner_go(store: Path) -> None:
-    fill(store, "mine", "theirs")
-    os.chown(store / "sess_mine", 33, 33)
-    done = purge("files", save_path=str(store), owner="www-data")
-    assert (done["before"], done["purged"], names(store)) == (1, 1, {"sess_theirs"})
+@pytest.fixture()
+def shared(store: Path) -> Path:
+    """A folder as Debian makes it, which everybody can write to."""
+    os.chown(store, 0, 33)
+    store.chmod(0o1733)
+    return store
+
+
+def test_in_a_shared_folder_only_the_files_of_the_owner_go(shared: Path) -> None:
+    fill(shared, "mine", "theirs")
+    os.chown(shared / "sess_mine", 33, 33)
+    done = purge("files", save_path=str(shared), owner="www-data")
+    assert (done["before"], done["purged"], names(shared)) == (1, 1, {"sess_theirs"})
     with pytest.raises(LampError, match="no user nobody-of-that-name"):
-        purge("files", save_path=str(store), owner="nobody-of-that-name")
+        purge("files", save_path=str(shared), owner="nobody-of-that-name")
 
 
-def test_sessions_of_several_users_are_purged_only_when_it_is_said_whose_they_are(store: Path) -> None:
-    fill(store, "mine", "theirs", "of-a-command")
-    os.chown(store / "sess_mine", 33, 33)
-    assert purge("files", save_path=str(store), check=True)["purged"] == 3, "what root wrote is no application's"
-    os.chown(store / "sess_theirs", 34, 34)
+@pytest.mark.parametrize("sessions", [{}, {"mine": 33}, {"theirs": 34}, {"mine": 33, "theirs": 34}], ids=str)
+def test_of_a_folder_that_others_can_write_to_nothing_goes_until_it_is_said_whose(
+    shared: Path, sessions: dict[str, int]
+) -> None:
+    """Whoever has sessions there, so that the first plan says it, and no neighbour is logged out by chance."""
+    fill(shared, *sessions)
+    for name, user in sessions.items():
+        os.chown(shared / f"sess_{name}", user, user)
     for check in (True, False):
-        with pytest.raises(LampError, match="sessions of several users, 33 and 34") as raised:
-            purge("files", save_path=str(store), check=check)
+        with pytest.raises(LampError, match=f"{shared} .mode 1733.") as raised:
+            purge("files", save_path=str(shared), check=check)
         assert raised.value.code == "session_purge_shared_folder"
-    assert len(names(store)) == 3
-    assert purge("files", save_path=str(store), owner="33")["purged"] == 1
-    os.chown(store / "sess_of-a-command", 33, 33)
-    assert purge("files", save_path=str(store), dedicated=True)["purged"] == 2
+    assert len(names(shared)) == len(sessions)
+    assert purge("files", save_path=str(shared), owner="33")["purged"] == list(sessions.values()).count(33)
+    assert purge("files", save_path=str(shared), dedicated=True)["purged"] == list(sessions.values()).count(34)
+
+
+@pytest.mark.parametrize(
+    ("depth", "mode", "refused"), [(0, 0o755, False), (0, 0o770, True), (1, 0o711, True), (1, 0o700, False)]
+)
+def test_whether_others_can_put_sessions_there_is_seen_from_the_folder(
+    store: Path, depth: int, mode: int, refused: bool
+) -> None:
+    fill(store / "a" if depth else store, "a1")
+    store.chmod(mode)
+    with pytest.raises(LampError, match="may hold sessions of other") if refused else contextlib.nullcontext():
+        assert purge("files", save_path=f"{depth};{store}")["purged"] == 1
+    assert len(list(store.rglob("sess_*"))) == refused
 
 
 def test_age_and_ids_select(store: Path) -> None:
@@ -157,6 +182,7 @@ def test_what_cannot_be_read_is_an_error_that_names_it(store: Path, monkeypatch:
 
 def test_a_folder_that_holds_sessions_alone_is_exchanged_and_swept_later(store: Path) -> None:
     fill(store, "a", "b", "admin")
+    store.chmod(0o1733)
     before = store.stat()
     os.setxattr(store, "user.label", b"kept")
     with contextlib.suppress(PermissionError):  # SELinux's own, which a container may not set
@@ -262,6 +288,21 @@ def test_a_folder_that_holds_more_is_purged_file_by_file(store: Path) -> None:
     (store / "cache.db").touch()
     done = window(store)
     assert (done["purged"], names(store), aside(store)) == (1, {"cache.db"}, [])
+
+
+def test_sessions_behind_as_many_other_files_as_are_counted_are_found(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ansible_collections.lamp.cluster.plugins.module_utils._session_stores.files.COUNTED", 2)
+    monkeypatch.setattr(Place, "entries", lambda *arguments: sorted(entries(*arguments), key=lambda entry: entry[1]))
+    for name in ("cache.1", "cache.2", "cache.3"):
+        (store / name).touch()
+    fill(store, "a", "b", "c")
+    plan = purge("files", save_path=str(store), dedicated=True, leftovers="leave", check=True)
+    done = window(store)
+    assert {key: plan[key] for key in (*COUNTS, "exact")} == {key: done[key] for key in (*COUNTS, "exact")}
+    assert (done["purged"], done["ignored"], done["exact"]) == (3, 3, True)
+    assert names(store) == {"cache.1", "cache.2", "cache.3"}
 
 
 def test_nothing_is_exchanged_where_others_can_change_the_names(store: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pymysql
 import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
 from tests.support.modules import run_module
 from tests.support.purge import purge
@@ -150,11 +151,13 @@ def test_a_swap_comes_through_once_the_table_is_let_go(held: Held) -> None:
 def test_a_table_that_was_exchanged_is_swept_later_and_its_neighbours_are_not(held: Held) -> None:
     held.reader.close()
     neighbours = {
-        "s_purged_1234567",
-        "s_purged_123456789",
-        "s_purged_1234567x",
-        "ss_purged_12345678",
-        "s_purged_1234567G",
+        "s_purged_bcdfghj",
+        "s_purged_bcdfghjkl",
+        "s_purged_bcdfghja",
+        "ss_purged_bcdfghjk",
+        "s_purged_bcdfghjK",
+        "s_purged_20251101",
+        "s_purged_deadbeef",
     }
     for name in neighbours:
         held.sql(f"CREATE TABLE `{name}` (id INT)")
@@ -167,6 +170,41 @@ def test_a_table_that_was_exchanged_is_swept_later_and_its_neighbours_are_not(he
     swept = held.purge(leftovers="only")
     assert (swept["changed"], swept["swept"], held.tables()) == (True, 3, neighbours | {"s"})
     assert not held.purge(leftovers="only")["changed"]
+
+
+@pytest.mark.parametrize("right", ["CREATE", "TRIGGER"])
+def test_a_user_who_may_not_exchange_tables_is_told_so_before_anything_else_is_done(held: Held, right: str) -> None:
+    rights = {"SELECT", "DELETE", "UPDATE", "ALTER", "CREATE", "DROP", "INSERT", "TRIGGER"} - {right}
+    purger = {"login_user": "purger", "login_password": "purger-secret", "on_lock": "swap"}
+    held.sql("CREATE USER 'purger'@'%' IDENTIFIED BY 'purger-secret'")
+    try:
+        held.sql(f"GRANT {', '.join(sorted(rights))} ON `{held.database}`.* TO 'purger'@'%'")
+        if right == "CREATE":
+            held.sql(f"GRANT CREATE ON `{held.database}`.s TO 'purger'@'%'")  # which is for no table beside it
+        for check in (True, False):
+            with pytest.raises(LampError, match=f"the user is not seen to have {right}[.]") as raised:
+                held.purge(**purger, check=check)
+            assert raised.value.code == "session_purge_cannot_swap"
+        held.reader.close()
+        held.sql(f"GRANT {right} ON `{held.database}`.{'*' if right == 'CREATE' else 's'} TO 'purger'@'%'")
+        assert [held.purge(**purger, check=check)["purged"] for check in (True, False)] == [3, 3]
+    finally:
+        held.sql("DROP USER 'purger'@'%'")
+
+
+def test_a_server_that_writes_names_small_takes_them_as_they_are_given() -> None:
+    with MariaDB("--lower-case-table-names=1") as server:
+        server.query("CREATE DATABASE shop")
+        sessions = Held(server, "shop")
+        sessions.reader.close()
+        sessions.sql("CREATE USER 'purger'@'%' IDENTIFIED BY 'purger-secret'")
+        sessions.sql("GRANT SELECT, DROP, UPDATE ON shop.s TO 'purger'@'%'")
+        purger = {"login_user": "purger", "login_password": "purger-secret", "login_db": "Shop", "on_lock": "wait"}
+        assert purge("mysql", **{**sessions.options, **purger, "table": "S"}, check=True)["purged"] == 3
+        assert sessions.purge(table="Shop.S", leftovers="leave")["purged"] == 3
+        assert len(sessions.tables()) == 2
+        assert sessions.purge(table="Shop.S", leftovers="only")["swept"] == 3
+        assert sessions.tables() == {"s"}
 
 
 def test_a_table_that_more_hangs_on_is_not_exchanged(held: Held) -> None:

@@ -21,7 +21,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.couch
 
 from tests.integration.session_purge.test_role import play
 from tests.support.modules import BIN, run_module
-from tests.support.purge import purge
+from tests.support.purge import purge, refused
 from tests.support.servers.base import wait_until
 from tests.support.servers.couchdb import CouchDb
 from tests.support.servers.memcached import MemcachedServer, SaslMemcachedServer
@@ -29,17 +29,6 @@ from tests.support.servers.redis import RedisServer
 
 KEY = "PHPREDIS_SESSION:a"
 LOGIN: dict[str, Any] = {"login_user": "shop", "login_password": "shop-secret"}
-
-
-def refused(store: str, **options: Any) -> LampError:
-    """How the plan refuses, which the purge does the same way."""
-    errors = []
-    for check in (True, False):
-        with pytest.raises(LampError) as raised:
-            purge(store, **options, check=check)
-        errors.append(raised.value)
-    assert (errors[0].code, errors[0].message) == (errors[1].code, errors[1].message)
-    return errors[0]
 
 
 PLAN = """
@@ -65,12 +54,6 @@ def plan_of_a_deploy(folder: Path, **options: Any) -> str:
 
 
 # -- Redis
-
-
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[RedisServer]:
-    with RedisServer() as server:
-        yield server
 
 
 def allow(server: RedisServer, *rights: str) -> dict[str, Any]:
@@ -243,7 +226,7 @@ def test_a_session_file_that_cannot_be_removed_is_named(store: Path) -> None:
     os.seteuid(65534)
     try:
         with pytest.raises(LampError) as raised:
-            purge("files", save_path=str(store))
+            purge("files", save_path=str(store), owner="root")
     finally:
         os.seteuid(0)
     assert raised.value.code == "session_purge_not_removed"

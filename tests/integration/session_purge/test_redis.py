@@ -8,33 +8,27 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis.cluster
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import redis_server
 
 from tests.support import certificates
 from tests.support.modules import COLLECTIONS, run_module
-from tests.support.purge import purge
+from tests.support.purge import purge, refused
 from tests.support.servers.redis import RedisCluster, RedisServer, Sentinel, TlsRedisServer
 
 PHP = "PHPREDIS_SESSION:"
 COUNTS = ("changed", "before", "purged", "after", "diff")
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[RedisServer]:
-    with RedisServer() as server:
-        yield server
-
-
 @pytest.fixture()
-def server(running: RedisServer) -> RedisServer:
-    running.client.flushall()
-    return running
+def server(redis_server: RedisServer) -> RedisServer:
+    redis_server.client.flushall()
+    return redis_server
 
 
 def fill(client: Any, *names: str) -> None:
@@ -114,7 +108,7 @@ def test_a_dedicated_database_is_flushed(server: RedisServer) -> None:
     done = run(server, dedicated=True)
     assert (done["purged"], done["after"], left(server.client)) == (50, 0, set())
     fill(server.client, f"{PHP}a", f"{PHP}b", "other")
-    assert run(server, dedicated=True, keep_ids=["a"])["purged"] == 1
+    assert run(server, dedicated=True, prefix=PHP, keep_ids=["a"])["purged"] == 1
     assert left(server.client) == {f"{PHP}a", "other"}
 
 
@@ -136,6 +130,35 @@ def test_a_user_of_an_acl_without_scripts_purges_all_the_same(server: RedisServe
         result = run_module("session_purge", {"store": "redis", "servers": [server.address], **wrong})
         assert result["error_code"] == "session_purge_denied"
         assert "shop-secret" not in result.output
+
+
+@pytest.mark.parametrize("command", ["EVALSHA", "SCRIPT"])
+def test_a_server_without_scripts_is_purged_all_the_same(command: str) -> None:
+    with RedisServer("--rename-command", command, "") as server:
+        fill(server.client, f"{PHP}a", f"{PHP}b", f"{PHP}b_LOCK", f"{PHP}admin", f"{PHP}a_b", "cache")
+        options: dict[str, Any] = {"keep_ids": ["admin"]}
+        plan = run(server, **options, check=True)
+        done = run(server, **options)
+        assert {key: plan[key] for key in COUNTS} == {key: done[key] for key in COUNTS}
+        assert (done["before"], done["purged"], done["ignored"]) == (3, 2, 1)
+        assert left(server.client) == {f"{PHP}admin", f"{PHP}a_b", "cache"}
+        error = refused("redis", servers=[server.address], older_than="0", keep_ids=["a-cookie"])
+        assert (error.code, f"unknown command '{command}'" in error.message) == ("session_purge_cannot_select", True)
+        assert "rename-command" in error.next_step
+
+
+def test_a_server_whose_scripts_must_name_their_keys_is_purged_all_the_same(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Dragonfly has it; Redis itself never asks for that."""
+    fill(server.client, f"{PHP}a", f"{PHP}a_LOCK", f"{PHP}a_b", "cache")
+    words = "script tried accessing undeclared key, key: x"
+    for script in ("STEP", "OLD"):
+        monkeypatch.setattr(redis_server, script, f"return redis.error_reply('ERR {words}')")
+    assert run(server)["purged"] == 1
+    assert left(server.client) == {f"{PHP}a_b", "cache"}
+    error = refused("redis", servers=[server.address], older_than="0")
+    assert (error.code, "undeclared key" in error.message) == ("session_purge_cannot_select", True)
 
 
 @pytest.mark.parametrize("rights", [["~*", "-unlink"], ["~cache:*", "+unlink"]], ids=["command", "keys"])
@@ -266,7 +289,7 @@ def test_the_primary_is_the_one_that_the_sentinels_name(server: RedisServer) -> 
         with pytest.raises(LampError, match="nobody"):
             purge("redis", **options, sentinel_service="nobody")
         server.client.execute_command("ACL", "SETUSER", "guarded", "on", ">shop-secret", "~*", "+scan", "+unlink")
-        sentinel.client.execute_command("ACL", "SETUSER", "watcher", "on", ">watch-secret", "+sentinel", "+ping")
+        sentinel.client.execute_command("ACL", "SETUSER", "watcher", "on", ">watch-secret", "+sentinel|masters")
         sentinel.client.execute_command("ACL", "SETUSER", "default", "off")
         fill(server.client, f"{PHP}a")
         login: dict[str, Any] = {"login_user": "guarded", "login_password": "shop-secret"}

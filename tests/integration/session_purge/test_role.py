@@ -89,13 +89,13 @@ class Application:
         locks = {"lamp.cluster.deploy_lock": {"path": str(self.lock.parent)}}
         (folder / "purge.yml").write_text(yaml.safe_dump([{**purge, "module_defaults": locks}]))
 
-    def purge(self, path: Path, code: int) -> str:
+    def purge(self, path: Path, code: int, *arguments: str) -> str:
         """What the playbook says."""
         variables = {
             "deploy_hosts": "all", "deploy_name": "shop", "session_purge_store": "files",
             "session_purge_save_path": str(path), "ansible_python_interpreter": str(BIN / "python"),
         }  # fmt: skip
-        return play(self.folder, "purge.yml", "-e", json.dumps(variables), code=code)
+        return play(self.folder, "purge.yml", "-e", json.dumps(variables), *arguments, code=code)
 
 
 def test_while_a_deploy_runs_the_playbook_purges_nothing(tmp_path: Path) -> None:
@@ -111,6 +111,13 @@ def test_a_purge_keeps_deploys_out_until_it_is_done_or_has_failed(tmp_path: Path
     assert (shop.session.exists(), shop.lock.exists()) == (False, False)
     assert "nowhere cannot be opened" in shop.purge(tmp_path / "nowhere", code=2)
     assert not shop.lock.exists()
+
+
+def test_a_purge_of_a_part_of_the_hosts_takes_the_lock_where_deploys_of_all_of_them_do(tmp_path: Path) -> None:
+    shop = Application(tmp_path)
+    output = shop.purge(shop.session.parent, 0, "--limit", "web2")
+    for task in ("Take the deploy's lock", "Free the deploy's lock"):
+        assert "[web2 -> web1]" in output.partition(task)[2].partition("TASK")[0], output
 
 
 PURGE = """
@@ -136,6 +143,67 @@ def test_each_server_is_purged_by_the_first_of_the_hosts_that_name_it(tmp_path: 
         assert (one.client.dbsize(), other.client.dbsize()) == (0, 0)
         recap = output.rpartition("PLAY RECAP")[2]
         assert [line.split()[0] for line in recap.splitlines() if "changed=1" in line] == ["web1", "web2"], output
+
+
+LATER = """
+- hosts: all
+  gather_facts: false
+  vars: {session_purge_store: mysql, session_purge_layout: symfony, session_purge_leftovers: only}
+  tasks:
+    - ansible.builtin.include_role: {name: lamp.cluster.session_purge}
+- hosts: all
+  gather_facts: false
+  vars: {session_purge_store: mysql, session_purge_layout: symfony}
+  tasks:
+    - ansible.builtin.include_role: {name: lamp.cluster.session_purge}
+      when: inventory_hostname != 'web1'
+      vars: {session_purge_login_db: "{{ databases[inventory_hostname] }}"}
+"""
+
+
+def test_each_database_is_purged_by_the_first_host_that_runs_the_role_in_this_very_play(
+    tmp_path: Path, mariadb: MariaDB, database: str
+) -> None:
+    (tmp_path / "purge.yml").write_text(LATER)
+    other = f"{database}_other"
+    login = {f"session_purge_{name}": value for name, value in mariadb.login.items()}
+    databases = {"web2": database, "web3": other, "web4": database}
+    variables = {
+        **login, "session_purge_login_db": database, "databases": databases,
+        "ansible_python_interpreter": str(BIN / "python"),
+    }  # fmt: skip
+    mariadb.query(f"CREATE DATABASE {other}")
+    try:
+        for name in (database, other):
+            mariadb.query("CREATE TABLE sessions (sess_id VARCHAR(64) PRIMARY KEY, sess_time INT)", database=name)
+            mariadb.query("INSERT INTO sessions VALUES ('a', 1)", database=name)
+        given = tmp_path / "variables.json"
+        given.write_text(
+            json.dumps({name: value for name, value in variables.items() if name != "session_purge_login_db"})
+        )
+        (tmp_path / "group_vars").mkdir()
+        (tmp_path / "group_vars" / "all.json").write_text(json.dumps({"session_purge_login_db": database}))
+        output = play(tmp_path, "purge.yml", "-i", "web3,web4,", "-e", f"@{given}")
+        for name in (database, other):
+            assert mariadb.query("SELECT * FROM sessions", database=name) == [], output
+    finally:
+        mariadb.query(f"DROP DATABASE {other}")
+    recap = output.rpartition("PLAY RECAP")[2]
+    assert [line.split()[0] for line in recap.splitlines() if "changed=1" in line] == ["web2", "web3"], output
+
+
+def test_a_list_with_a_server_of_the_host_itself_and_a_shared_one_is_purged_by_each_host(tmp_path: Path) -> None:
+    with RedisServer() as own, RedisServer() as shared:
+        variables = {
+            "deploy_hosts": "all", "session_purge_store": "redis", "ansible_python_interpreter": str(BIN / "python"),
+            "session_purge_servers": [f"127.0.0.1:{own.port}", f"0.0.0.0:{shared.port}"],
+        }  # fmt: skip
+        for server in (own, shared):
+            server.client.set("PHPREDIS_SESSION:a", "user|i:1;")
+        output = play(tmp_path, "lamp.cluster.purge_sessions", "-e", json.dumps(variables))
+        assert (own.client.dbsize(), shared.client.dbsize()) == (0, 0)
+    said = output.partition("TASK [lamp.cluster.session_purge : Purge the sessions]")[2].partition("\n\n")[0]
+    assert ("[web1]" in said, "[web2]" in said, "skipping" in said) == (True, True, False), output
 
 
 PLAN = """

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import pwd
+import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -51,6 +53,34 @@ class MemcachedServer(Server):
     def address(self) -> str:
         """Its address, as users write it."""
         return f"127.0.0.1:{self.port}"
+
+
+class AgingMemcachedServer(MemcachedServer):
+    """One whose items can be made older: it keeps them when it is started again, with its clock put back."""
+
+    def prepare(self) -> None:
+        self.memory_file.parent.mkdir()
+        self.memory_file.parent.chmod(0o777)  # it notes what it holds when it is nobody's process already
+
+    def command(self) -> list[str]:
+        return [*super().command(), "-e", str(self.memory_file)]
+
+    @property
+    def memory_file(self) -> Path:
+        """Where its items outlive it; what it notes of them is beside it."""
+        return self.folder / "memory" / "items"
+
+    def let_pass(self, seconds: int) -> None:
+        """Make it that much later for all that is there."""
+        assert self.process
+        self.process.send_signal(signal.SIGUSR1)
+        self.process.wait()
+        notes = self.memory_file.with_name("items.meta")
+        times = re.compile(r"^K(stop_time|process_started) (\d+)$", re.MULTILINE)
+        text, number = times.subn(lambda found: f"K{found[1]} {int(found[2]) - seconds}", notes.read_text())
+        assert number == 2, text
+        notes.write_text(text)
+        self.start()
 
 
 class SaslMemcachedServer(MemcachedServer):

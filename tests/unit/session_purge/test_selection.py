@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import addresses, couchdb_client, layouts
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import Names, Selection, duration
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import (
+    Names,
+    Selection,
+    duration,
+    lifetime_of,
+)
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -28,6 +33,22 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(LampError) as raised:
         duration(text)
     assert raised.value.code == "session_purge_bad_duration"
+
+
+def test_a_lifetime_is_a_duration() -> None:
+    assert lifetime_of({"lifetime": "24m"}) == 1440
+    with pytest.raises(LampError, match="lifetime 'long' is no duration"):
+        lifetime_of({"lifetime": "long"})
+
+
+def test_the_moment_that_divides_the_old_from_the_young_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 1000.0
+    monkeypatch.setattr("time.time", lambda: clock)
+    monkeypatch.setattr("time.monotonic", lambda: clock)
+    selection = Selection({**NOTHING, "older_than": "1h"}, frozenset({"older_than"}))
+    assert (selection.before, selection.age) == (1000 - 3600, 3600)
+    clock += 60
+    assert (selection.before, selection.age) == (1000 - 3600, 3660)
 
 
 def test_a_selection_that_the_store_cannot_make_is_refused() -> None:
