@@ -32,7 +32,7 @@ class ActionModule(ActionBase):
                 path = self._find(str(source))
                 files = folder.read(path, str(arguments.get("encoding", "utf-8")))
             except LampError as error:
-                return {"failed": True, "changed": False, **error.as_result()}
+                return {"failed": True, "changed": False, "database_changed": False, **error.as_result()}
             del arguments["src"]
             arguments["deltas"] = [{"name": name, "content": content} for name, content in files]
         return dict(self._execute_module(module_args=arguments, task_vars=task_vars))

@@ -224,6 +224,14 @@ def query(connection: Connection, sql: str, values: tuple[t.Any, ...] = ()) -> l
         return list(cursor.fetchall() or ())
 
 
+def is_read_only(connection: Connection) -> bool:
+    """Whether the server takes no writes, as a replica, or only those of users who may write on it all the same.
+
+    The variable is a number, and from MariaDB 12 on a word.
+    """
+    return bool(query(connection, "SELECT CONCAT(@@GLOBAL.read_only) NOT IN ('0', 'OFF')")[0][0])
+
+
 def open_transactions(connection: Connection) -> str:
     """Who holds what others wait for, for messages: the connections that have a transaction open."""
     try:

@@ -96,6 +96,8 @@ options:
     description:
       - Further session drops to record, once each, with O(state=applied). They are recorded together with the first
         delta that completes, or, where none is pending, by themselves.
+      - With O(state=undone), session drops to forget, be they due or done, so that O(state=applied) records them again.
+        They go together with the first delta that is undone, or, where there is none, by themselves.
     type: list
     elements: str
     default: []
@@ -267,8 +269,10 @@ resumed:
   elements: int
   sample: []
 database_changed:
-  description: Whether anything but this module's own records took effect in the database, or may have.
-  returned: when a run was carried out, also when it failed
+  description:
+    - Whether anything but this module's own records took effect in the database, or may have. V(false), too, where
+      nothing was to be done, or something failed before the first delta.
+  returned: but in check mode and with O(output_file), also on failure; a failure without it may have changed anything
   type: bool
 failed_delta:
   description: The delta that failed, with C(number), C(name), C(statement) (from 1) and the server's C(error) number.
@@ -314,7 +318,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.outlook imp
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.plan import Plan
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.run import Run
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script import Dialect
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import records_error
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import records_error, untouched
 from ansible_collections.lamp.cluster.plugins.module_utils._module import run as run_module
 
 
@@ -322,27 +326,31 @@ def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
     """Plan; carry the plan out unless in check mode or there is nothing to do."""
     params = module.params
     dialect = Dialect()
-    deltas, ignored = delta_files.read(folder.files(params), params["session_table"], dialect)
-    run = Run(params)
+    with untouched():
+        deltas, ignored = delta_files.read(folder.files(params), params["session_table"], dialect)
+        run = Run(params)
     try:
-        dialect.learn(run.sql_mode, run.flavour.product == "mysql")
-        changelog = Changelog(run.session, params["changelog_table"], params["delta_set"])
-        engine = Engine(changelog, deltas, Settings(params))
-        engine.check()
-        if run.flavour.cluster == "galera":
-            for warning in galera.look_ahead(run.connection, engine.work(), params["allow_unreplicated"]):
-                module.warn(warning)
-        plan = {**engine.plan(), "ignored_files": ignored}
-        if module._diff or module.check_mode:
-            shown = Plan(engine, Outlook(run.session, run.flavour))
-            plan["table_changes"] = shown.changes
-            plan["diff"] = {"prepared": shown.text}
-        if params["output_file"] or params["undo_output_file"]:
-            return {**plan, **output.write(engine, params, check_mode=module.check_mode)}
+        with untouched():
+            dialect.learn(run.sql_mode, run.flavour.product == "mysql")
+            changelog = Changelog(run.session, params["changelog_table"], params["delta_set"])
+            engine = Engine(changelog, deltas, Settings(params))
+            engine.check()
+            if run.flavour.cluster == "galera":
+                for warning in galera.look_ahead(run.connection, engine.work(), params["allow_unreplicated"]):
+                    module.warn(warning)
+            plan = {**engine.plan(), "ignored_files": ignored}
+            if module._diff or module.check_mode:
+                shown = Plan(engine, Outlook(run.session, run.flavour))
+                plan["table_changes"] = shown.changes
+                plan["diff"] = {"prepared": shown.text}
+            if params["output_file"] or params["undo_output_file"]:
+                return {**plan, **output.write(engine, params, check_mode=module.check_mode)}
         if module.check_mode:
             return plan
         if plan["changed"] or params["accept_changed"]:
             plan.update(run.locked(engine))
+        else:
+            plan["database_changed"] = False
         return run.replicated(plan)
     except _mysql.SERVER_ERRORS as error:
         raise records_error(error) from error

@@ -85,7 +85,7 @@ class Changelog:
         self.table = quote_identifier(table)
         self.state = quote_identifier(f"{table}_state")
         self.drop = quote_identifier(f"{table}_drop")
-        self.release_tags: list[str] = []  # drops that are due as soon as any delta is complete, and not recorded yet
+        self.release_tags: list[str] = []  # drops to record with the next delta that completes, or to forget with it
         self.look()
 
     @property
@@ -278,12 +278,19 @@ class Changelog:
 
     def forget_sql(self, delta: Delta) -> list[str]:
         """Takes ``delta`` out of the changelog, as it was undone; applied again, it drops sessions again."""
-        drop = f"DELETE FROM {self.drop} WHERE delta_set = {self.set_literal} AND tag = {literal(delta.drop_tag)}"
         return [
             f"DELETE FROM {self.table} WHERE change_number = {delta.number} AND {self._in_set}",
             self.forget_progress_sql(delta),
-            *([drop] if delta.tagged and self.has_drop else []),
+            *self.forget_drops_sql([delta]),
         ]
+
+    def forget_drops_sql(self, deltas: t.Iterable[Delta]) -> list[str]:
+        """Takes back the drops of ``deltas``, which are undone, and those of the release, be they done or due."""
+        tags = [each.drop_tag for each in deltas if each.tagged] + self.release_tags
+        if not (tags and self.has_drop):
+            return []
+        listed = ", ".join(map(literal, tags))
+        return [f"DELETE FROM {self.drop} WHERE delta_set = {self.set_literal} AND tag IN ({listed})"]
 
     def forget_progress_sql(self, delta: Delta) -> str:
         """As if ``delta`` had never begun."""

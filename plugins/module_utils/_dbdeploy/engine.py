@@ -10,6 +10,7 @@ import typing as t
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import Delta, drop_tag
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.runner import Lock, Runner
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import untouched
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import Statement
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
@@ -173,16 +174,26 @@ class Engine:
         tags = [delta.drop_tag for delta in self.pending() if delta.tagged] + self.settings.drop_tags
         return [tag for tag in dict.fromkeys(tags) if tag not in self.drops]
 
+    def forgotten_tags(self) -> list[str]:
+        """The recorded drops that this run takes back."""
+        if self.settings.state != "undone":
+            return []
+        tags = [delta.drop_tag for delta in self.undoable() if delta.tagged] + self.settings.drop_tags
+        return [tag for tag in dict.fromkeys(tags) if tag in self.drops]
+
     def plan(self) -> Result:
         """What the run returns, as far as it is known before it."""
         todo = self.todo()
         tags = self.new_tags()
-        due = [] if self.settings.state == "sessions_dropped" else self.due(tags)
+        forgotten = self.forgotten_tags()
+        due = (
+            [] if self.settings.state == "sessions_dropped" else [tag for tag in self.due(tags) if tag not in forgotten]
+        )
         acknowledged = self.settings.state == "sessions_dropped" and bool(self.due())
         summaries = [delta.summary() for delta in todo]
         numbers = {delta.number for delta in todo}
         return {
-            "changed": bool(todo or tags or acknowledged),
+            "changed": bool(todo or tags or forgotten or acknowledged),
             "applied": summaries if self.settings.state == "applied" else [],
             "undone": summaries if self.settings.state == "undone" else [],
             "baselined": summaries if self.settings.state == "baselined" else [],
@@ -196,14 +207,15 @@ class Engine:
 
     def carry_out(self, lock: Lock) -> Result:
         """Do it, under ``lock``, which is held. What was done so far goes with a failure as its details."""
-        self.changelog.create(drops=False)
-        # The plan was read before the lock was had: end its snapshot, or what another runner did since stays unseen.
-        self.changelog.session.roll_back()
-        self.read()
-        self.check()
+        with untouched():
+            self.changelog.create(drops=False)
+            # The plan was read before the lock was had: end its snapshot, or what others did since stays unseen.
+            self.changelog.session.roll_back()
+            self.read()
+            self.check()
         result = self.plan()
         self.changelog.create(drops=bool(self.new_tags()))
-        if self.settings.state == "applied":
+        if self.settings.state in PARTS:
             self.changelog.release_tags = self.settings.drop_tags
         runner = Runner(self.changelog, lock, self.settings.on_unknown)
         kind = {"applied": "applied", "undone": "undone", "baselined": "baselined"}.get(self.settings.state, "")
@@ -237,8 +249,9 @@ class Engine:
 
     def _finish(self) -> None:
         """What is recorded beside the deltas."""
-        if self.changelog.release_tags:  # there was no delta to record them with
-            self.changelog.write(self.changelog.drops_sql([]))
+        if self.changelog.release_tags:  # there was no delta that they could go along with
+            changelog, undone = self.changelog, self.settings.state == "undone"
+            changelog.write(changelog.forget_drops_sql([]) if undone else changelog.drops_sql([]))
         elif self.settings.state == "sessions_dropped":
             self.changelog.drops_done()
             self.changelog.write([])

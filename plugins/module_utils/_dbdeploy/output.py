@@ -95,11 +95,10 @@ class Scripts:
             )
         undone = state == "undone"
         self._begin(todo, applied=undone)
-        self.changelog.release_tags = self.engine.settings.drop_tags if state == "applied" else []
+        self.changelog.release_tags = [] if state == "baselined" else self.engine.settings.drop_tags
         for delta in todo:
             self._delta(delta, "undo" if undone else "do", records_only=state == "baselined")
-        if state == "applied":
-            self._all([*self.changelog.drops_sql([]), "COMMIT"])
+        self._rest(self.changelog.forget_drops_sql([]) if undone else self.changelog.drops_sql([]))
         return self._text()
 
     def undo(self) -> str:
@@ -113,8 +112,10 @@ class Scripts:
                     "Give it one, or leave undo_output_file out.",
                 )
         self._begin(deltas, applied=True)
+        self.changelog.release_tags = self.engine.settings.drop_tags
         for delta in deltas:
             self._delta(delta, "undo")
+        self._rest(self.changelog.forget_drops_sql([]))
         return self._text()
 
     def _text(self) -> str:
@@ -150,7 +151,7 @@ class Scripts:
         else:
             completion = self.changelog.complete_sql(delta, None)
             completion += [] if records_only else self.changelog.drops_sql([delta])
-            self.changelog.release_tags = []
+        self.changelog.release_tags = []
         course = Course(self.changelog, self.tables, delta, direction, offline=True)
         count = len(course.statements)
         self._all([step.sql for step in course.steps(count if records_only else 0, completion)])
@@ -159,6 +160,10 @@ class Scripts:
             self._session()
         self.lines.append(f"\n-- END CHANGE SCRIPT #{delta.number}: {delta.name}")
         delta.release()
+
+    def _rest(self, statements: list[str]) -> None:
+        """What no delta took along."""
+        self._all([*statements, "COMMIT"] if statements else [])
 
     def _all(self, statements: t.Iterable[str]) -> None:
         for statement in statements:

@@ -30,6 +30,8 @@ class Plan:
             yield from self._delta(delta)
         for tag in self.engine.new_tags():
             yield f"-- record a session drop: {tag}"
+        for tag in self.engine.forgotten_tags():
+            yield f"-- forget a session drop: {tag}"
         if self.state == "sessions_dropped":
             for tag in self.engine.due():
                 yield f"-- session drop done: {tag}"

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
-from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection, Flavour, query
+from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection, Flavour, is_read_only, query
 
 ER_TABLE_ACCESS_DENIED = 1142
 READY = {"wsrep_ready": "ON", "wsrep_cluster_status": "Primary", "wsrep_local_state_comment": "Synced"}
@@ -28,7 +28,7 @@ def prepare(connection: Connection, flavour: Flavour, lock_wait_timeout: int, se
         _galera(connection, server)
     elif flavour.cluster == "group_replication":
         _group(connection, server)
-    if query(connection, "SELECT @@GLOBAL.read_only")[0][0]:
+    if is_read_only(connection):
         raise LampError(
             "dbdeploy_read_only",
             f"The server {server} is read-only, as a replica is.",

@@ -11,7 +11,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import preflight, replicas
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.engine import Engine
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.lock import NamedLock, RowLock
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import Session
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import Session, untouched
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
 
@@ -59,7 +59,8 @@ class Run:
             lock = RowLock(self.connection, connect, table, cluster, heed_running=undecided)
         else:
             lock = NamedLock(self.connection, params["changelog_table"])
-        lock.take(params["lock_timeout"])
+        with untouched():
+            lock.take(params["lock_timeout"])
         try:
             return engine.carry_out(lock)
         finally:
@@ -80,6 +81,6 @@ class Run:
             waited = replicas.wait(target, self.flavour, params["replicas"], params["replica_timeout"], connect)
         except LampError as error:  # what was applied stays applied
             done = {name: value for name, value in plan.items() if name != "diff"}
-            error.details = {**done, "database_changed": True, **error.details}
+            error.details = {**done, **error.details}
             raise
         return {**plan, "replicas": waited}

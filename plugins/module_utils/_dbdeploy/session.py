@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
+from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection
 
@@ -104,6 +106,20 @@ class Session:
     def roll_back(self) -> None:
         """Undo the open transaction, if the connection can still be asked to."""
         self.query("ROLLBACK")
+
+
+@contextlib.contextmanager
+def untouched() -> t.Iterator[None]:
+    """What fails in here says that nothing took effect in the database. :raises LampError: for server errors too"""
+    try:
+        yield
+    except LampError as error:
+        error.details.setdefault("database_changed", False)
+        raise
+    except _mysql.SERVER_ERRORS as error:
+        failure = records_error(error)
+        failure.details["database_changed"] = False
+        raise failure from error
 
 
 def records_error(error: Exception) -> LampError:

@@ -52,7 +52,7 @@ def secured() -> Iterator[Secured]:
         yield Secured(server, files)
 
 
-def play(folder: Path, entries: tuple[str, ...], variables: dict[str, Any], *options: str) -> str:
+def play(folder: Path, entries: tuple[str, ...], variables: dict[str, Any], *options: str, code: int = 0) -> str:
     """What a play says that imports these entry points of the role."""
     tasks = "".join(
         f"    - ansible.builtin.import_role: {{name: lamp.cluster.dbdeploy, tasks_from: {entry}}}\n"
@@ -68,7 +68,7 @@ def play(folder: Path, entries: tuple[str, ...], variables: dict[str, Any], *opt
         capture_output=True, text=True, check=False, cwd=folder,
         env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_NOCOLOR": "1"},
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
@@ -92,9 +92,18 @@ def test_the_role_passes_every_option_of_the_connection_on(tmp_path: Path, secur
     assert "changed=2" in said
     assert secured.server.query("SELECT LENGTH(used) > 0 FROM cipher", database="secured") == [(1,)]
     assert "changed=0" in play(tmp_path, ("main", "acknowledge"), variables)
+    forget = {**variables, "dbdeploy_drop_tags": ["1_item.sql"]}
+    assert "changed=1" in play(tmp_path, ("forget", "forget"), forget)
+    assert secured.server.query("SELECT tag FROM changelog_drop", database="secured") == []
     assert "changed=1" in play(tmp_path, ("undo",), {**variables, "dbdeploy_to": 0})
     assert ("item",) not in secured.server.query("SHOW TABLES", database="secured")
     assert PASSWORD not in planned + said
+
+
+@pytest.mark.parametrize("entry", ["main", "plan", "undo"])
+def test_a_folder_that_is_not_named_is_an_error_and_not_an_empty_one(tmp_path: Path, entry: str) -> None:
+    mistyped = {"dbdeploy_source": str(tmp_path), "dbdeploy_login_db": "shop", "dbdeploy_to": 0}
+    assert "the following are missing: src, deltas" in play(tmp_path, (entry,), mistyped, code=2)
 
 
 @pytest.mark.parametrize(
