@@ -15,6 +15,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 Entry = t.Dict[str, t.Any]
 FOLDER = "/var/lib/lamp.cluster/deploys"
 NOTHING_CHANGED = "failed, nothing changed"
+SITE_OPEN = "failed, site open"  # the release is live, and what failed came after that
 
 
 class Journal:

@@ -117,6 +117,10 @@ servers:
       description: V(enabled), V(drained) or V(disabled).
       type: str
   sample: [{socket: /run/haproxy/admin.sock, backend: web, previous_state: enabled}]
+was_enabled:
+  description: Whether it took requests before, in one of these places at least.
+  returned: success
+  type: bool
 drained:
   description: Whether the server works on no request.
   returned: when the server was taken out
@@ -172,6 +176,7 @@ def change(module: AnsibleModule) -> dict[str, t.Any]:
             {"socket": place.runtime.address, "backend": place.backend, "previous_state": state}
             for place, state in zip(places, before)
         ],
+        "was_enabled": "enabled" in before,
         "diff": {"before": shown(places, before), "after": shown(places, after)},
     }
     if params["state"] != "enabled":

@@ -15,6 +15,7 @@ from tests.support.site import first_release, release
 from tests.support.traffic import Traffic
 
 
+@pytest.mark.long
 def test_the_installed_tarball_deploys(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = install(build(tmp_path), tmp_path / "collections")
     made = release(tmp_path / "t1", "t1", after=first_release(cluster, tmp_path, "t0"))

@@ -14,6 +14,7 @@ from tests.support.cluster import BED, Cluster, Run
 from tests.support.modules import ROOT
 from tests.support.servers.base import wait_until
 from tests.support.site import WEB, Standing, column, dropped, release, seen_on
+from tests.support.traffic import User
 
 DISK = "/var/www/shop"
 STATE = "/var/lib/lamp.cluster"  # the lock, the block, the journal
@@ -93,8 +94,12 @@ class Site:
         self.settled()
 
     def settled(self) -> None:
-        """All web hosts serve the release, nothing is left to do."""
+        """All web hosts serve the release, and the load balancer leaves none out."""
         assert {host: seen_on(host) for host in WEB} == dict.fromkeys(WEB, self.version)
+        visitor = User(self.cluster.url)
+        wait_until(
+            lambda: {visitor.count()["host"] for _ in range(2 * len(WEB))} == set(WEB), "answers of all web hosts"
+        )
 
     def well(self) -> None:
         """The status says so as well."""

@@ -36,7 +36,9 @@ def failed(root: str) -> set[str]:
     for entries in _of(root):
         for entry in entries:
             name = str(entry.get("release"))
-            if entry.get("kind") != "deploy" or not str(entry.get("result")).startswith(("failed", "unfinished")):
+            result = str(entry.get("result"))
+            lived = result == _deploy_record.SITE_OPEN or not result.startswith(("failed", "unfinished"))
+            if entry.get("kind") != "deploy" or lived:
                 found.discard(name)
             elif name not in entry.get("from", {}).values():
                 found.add(name)

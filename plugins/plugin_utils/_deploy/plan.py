@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from .journal import Entry, Look, blocked_by, owing, unfinished
+from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import SITE_OPEN
+
+from .journal import Entry, Look, blocked_by, last, owing, unfinished
 
 Plan = t.Dict[str, t.Any]
 WINDOW, ROLLING, AT_ONCE, NOTHING = "window", "rolling", "at once", "nothing"
@@ -36,6 +38,38 @@ def _undoing(begun: Entry) -> bool:
 def _cut_rolling(begun: Entry) -> bool:
     """Whether a load balancer may still leave a host out: since the run that is continued, or one before it."""
     return begun.get("mode") == ROLLING or bool(begun.get("rejoin"))
+
+
+def _between(looks: t.Mapping[str, Look], begun: Entry) -> Entry:
+    """What is begun, where the site may be between two releases since; empty where it was open on what is live now.
+
+    Then users work with that release and its deltas: nobody must be taken back behind them.
+    """
+    live = {look["current"] for look in looks.values()}
+    opened = begun.get("result") == SITE_OPEN and not blocked_by(looks, "deploy")
+    return {} if opened and live <= {begun["release"], ""} else begun
+
+
+def _unsound(  # noqa: PLR0911 (a table of cases, the first that holds)
+    looks: t.Mapping[str, Look], begun: Entry, pending: t.Collection[int] = ()
+) -> str:
+    """Why the site must not be opened on what was there before, in words; ``pending`` are the numbers of deltas.
+
+    Each run hands it on in its entry: the block that it takes over, and that entry, then hide what it had found.
+    """
+    if begun.get("unsound"):
+        return str(begun["unsound"])
+    if len(blocked_by(looks)) > len(blocked_by(looks, "deploy")):
+        return "An operator had blocked the site before, and to undo is to open it."
+    if _undoing(begun):
+        return "A rollback that undid deltas was cut off before it: more than the deltas of this deploy may be missing."
+    if begun.get("kind") == "rollback":
+        return "A rollback was cut off before it: the web hosts may have run different releases."
+    if set(begun.get("numbers", [])) - set(pending) and len(blocked_by(looks)) < len(looks):
+        return "Deltas of the deploy that it continues were applied, and the site was open: users may work with them."
+    if blocked_by(looks) and not begun:
+        return "The site was blocked before it, by a deploy that told nobody how it ended."
+    return ""
 
 
 def _mode(wanted: str, reasons: list[str], balancers: list[str], from_: t.Mapping[str, str]) -> tuple[str, str]:
@@ -76,13 +110,16 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     :param proven: whether the web hosts are asked which release they serve
     """
     begun = unfinished(looks)
-    continued = begun if begun.get("kind") == "deploy" else {}
+    between = _between(looks, begun)
+    continued = between if between.get("kind") == "deploy" else {}
     switch = list(due)
+    work = bool(switch or begun)
     left_blocked = blocked_by(looks, "deploy")
     reasons = [
         *(["deltas are pending"] if pending else []),
         *(["the build is tagged to drop the sessions"] if drop else []),
         *(["an earlier run left the site blocked"] if left_blocked else []),
+        *(["an operator has blocked the site"] if work and len(blocked_by(looks)) > len(left_blocked) else []),
     ]
     refusals = [
         f"Release {release} is marked on {host} as one not to come back to: {why}. Deploy another one, or insist with"
@@ -95,11 +132,10 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         )
     if mode == "rolling" and not balancers:
         refusals.append("deploy_mode is rolling, which needs load balancers: name them in deploy_balancers.")
-    if switch and len(blocked_by(looks)) > len(left_blocked):
-        reasons.append("an operator has blocked the site")
-    from_ = {**{host: look["current"] for host, look in looks.items()}, **continued.get("from", {})}
+    began = {host: name for host, name in continued.get("from", {}).items() if host in looks}
+    from_ = {**{host: look["current"] for host, look in looks.items()}, **began}
     cut_rolling = _cut_rolling(begun)
-    todo = bool(reasons or switch or begun)  # what was begun is brought to its end, if only by a test and a record
+    todo = bool(reasons) or work  # what was begun is brought to its end, if only by a test and a record
     if todo and ahead and not allow_behind:
         refusals.append(
             f"Release {release} is older than the database, which has {_numbers(ahead)}. Deploy a release that has them"
@@ -113,6 +149,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         "from": from_,
         "switch": switch,
         "turns": list(looks) if cut_rolling else switch,
+        "cut_rolling": cut_rolling,
         "rejoin": cut_rolling and how != ROLLING,
         "proven": proven,
         "deltas": [delta["name"] for delta in pending],
@@ -121,8 +158,8 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         "drop": drop,
         "owing": owing(looks),
         "found_blocked": blocked_by(looks),
-        "undo_begun": _undoing(begun),
-        "deltas_begun": bool(begun.get("deltas_begun")),
+        "unsound": _unsound(looks, between, [delta["number"] for delta in pending]),
+        "deltas_begun": bool(between.get("deltas_begun")),
         "mode": how,
         "why": why,
         "window": how == WINDOW,
@@ -146,17 +183,19 @@ def rollback_plan(
     What is left is the live release, or what an unfinished deploy was about to make live.
     """
     begun = unfinished(looks)
+    between = _between(looks, begun)
     first: Look = next(iter(looks.values()))
     current = {host: look["current"] for host, look in looks.items()}
     if begun.get("kind") == "deploy":
         left = begun["release"]
-        target = next((name for name in begun["from"].values() if name != left), "")
+        target = next((name for host, name in begun["from"].items() if host in looks and name != left), "")
     elif begun.get("kind") == "rollback":
         left, target = begun["left"], begun["release"]
     else:
         left, target = first["current"], ""
-    target = release or target or first["previous"]
     deltas = {known["release"]: set(known["deltas"]) for look in looks.values() for known in look["releases"]}
+    stayed = _stayed(looks, deltas) if undo else {}
+    target = release or target or (first["current"] if stayed else first["previous"])
     unseen = sorted(deltas.get(left, set()) - deltas.get(target, set()))
     undo_to = max(deltas.get(target, set()), default=0)
     return {
@@ -171,7 +210,9 @@ def rollback_plan(
         "drop": False,
         "owing": owing(looks),
         "found_blocked": blocked_by(looks),
-        "deltas_begun": bool(begun.get("deltas_begun")),
+        "unsound": _unsound(looks, between),
+        "deltas_begun": bool(between.get("deltas_begun")),
+        "cut_rolling": _cut_rolling(begun),
         "rejoin": _cut_rolling(begun),
         "mode": WINDOW,
         "why": "a rollback always has one",
@@ -179,14 +220,15 @@ def rollback_plan(
         "blocks": blocking or list(looks),
         "can_go_back": _whole(looks, current),
         "undo": undo,
-        "undo_begun": _undoing(begun),
+        "undo_begun": _undoing(between),
         "undo_to": undo_to,
         "deltas_stay": [] if undo else unseen,
         "todo": bool(blocked_by(looks) or begun or any(name != target for name in current.values())),
         "continues": _words(begun),
         "refusals": [
             *_rollback_refusals(looks, target),
-            *(_undo_refusals(target, undo_to, unseen) if undo and target in deltas else []),
+            *(_undo_refusals(target, undo_to, stayed.get(target, unseen)) if undo and target in deltas else []),
+            *(_stayed_refusals(looks, target, undo_to) if target in stayed else []),
         ],
     }
 
@@ -229,6 +271,26 @@ def _undo_refusals(target: str, undo_to: int, unseen: list[int]) -> list[str]:
     return []
 
 
+def _stayed(looks: t.Mapping[str, Look], deltas: t.Mapping[str, set[int]]) -> dict[str, list[int]]:
+    """The live release, and the deltas that it has never seen, where the last rollback led to it and undid none."""
+    told = last(looks)
+    if told.get("kind") != "rollback" or told.get("undo") or not told.get("finished"):
+        return {}
+    live = told["release"]
+    above = deltas.get(told.get("left", ""), set()) - deltas.get(live, set())
+    return {live: sorted(above)} if above and all(look["current"] == live for look in looks.values()) else {}
+
+
+def _stayed_refusals(looks: t.Mapping[str, Look], live: str, undo_to: int) -> list[str]:
+    """A rollback undoes by the files of the release that it leaves, and that one was left before."""
+    left = last(looks)["left"]
+    return [
+        f"Release {live} is live already, and the rollback to it left the deltas of release {left} as they were. Undo"
+        f" them with lamp.cluster.dbdeploy (state=undone, to={undo_to}) by the files of release {left}; where that was"
+        " done, nothing is left to do. To go further back, name a release with -e rollback_release=ID."
+    ]
+
+
 def _numbers(deltas: list[int]) -> str:
     return f"delta{'s' if len(deltas) > 1 else ''} {', '.join(map(str, deltas))}"
 
@@ -244,13 +306,12 @@ def plan_lines(plan: Plan) -> list[str]:
     older = [f"The database is ahead: it has {_numbers(ahead)}, which this release has never seen"] if ahead else []
     if not plan["todo"]:
         return [f"Nothing to do: release {plan['release']} is live on every web host.", *older, *swept]
-    rollback = plan["kind"] == "rollback"
     lines = [
         f"Release: {plan['release']}, to be switched on {', '.join(plan['switch']) or 'no host'}",
         *([f"Left is {plan['left']}, which is marked as one not to come back to"] if plan.get("left") else []),
         f"Deltas: {_delta_words(plan)}",
         *older,
-        *([] if rollback else [f"Sessions: {'dropped, as the build is tagged so' if plan['drop'] else 'kept'}"]),
+        f"Sessions: {_session_words(plan)}",
         f"Maintenance window: {'yes, on ' + ', '.join(plan['blocks']) if plan['window'] else 'none needed'}",
         f"Mode: {plan['mode']}, as {plan['why']}",
     ]
@@ -261,6 +322,12 @@ def plan_lines(plan: Plan) -> list[str]:
     if plan["found_blocked"]:
         lines.append(f"Found blocked: {', '.join(plan['found_blocked'])}")
     return lines + swept
+
+
+def _session_words(plan: Plan) -> str:
+    if plan["kind"] == "rollback":
+        return "kept, also those of newer code; lamp.cluster.purge_sessions ends them"
+    return "dropped, as the build is tagged so" if plan["drop"] else "kept"
 
 
 def _delta_words(plan: Plan) -> str:

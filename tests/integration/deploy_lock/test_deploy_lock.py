@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.lamp.cluster.plugins.action.deploy_lock import controller
 
-from tests.support.modules import ModuleResult, run_module
+from tests.support.modules import ModuleResult, run_here, run_module
 
 ANN: dict[str, Any] = {
     "user": "ann", "controller": "deploy1", "machine": "m1", "boot": "b1", "namespace": "pid:[1]",
@@ -110,3 +110,32 @@ def test_who_has_no_name_in_a_container_can_deploy_as_well(monkeypatch: pytest.M
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 1000680000)
     assert controller()["user"] == "uid 1000680000"
+
+
+def test_the_lock_excludes_and_a_dead_holder_is_taken_over(tmp_path: Path) -> None:
+    given = {"name": "shop", "path": str(tmp_path)}
+    first = run_here("deploy_lock", given)
+    assert (first["holder"]["user"], first["stale_taken"]) == ("root", "")
+    again = run_here("deploy_lock", given)  # by another process, as the first one has ended
+    assert "process" in again["stale_taken"]
+    other = tmp_path / "shop.json"
+    held = json.loads(other.read_text())
+    other.write_text(json.dumps({**held, "boot": "an earlier one"}))
+    assert "process" in run_here("deploy_lock", given)["stale_taken"]
+    for elsewhere in ({"machine": "another of the same name"}, {"namespace": "pid:[1]"}, {"controller": "elsewhere"}):
+        other.write_text(json.dumps({**held, **elsewhere, "user": "ann"}))
+        assert run_here("deploy_lock", given)["error_code"] == "deploy_lock_held", elsewhere
+    refused = run_here("deploy_lock", given)
+    assert (refused["error_code"], "ann on elsewhere" in refused["msg"]) == ("deploy_lock_held", True)
+    assert run_here("deploy_lock", {**given, "state": "free"})["error_code"] == "deploy_lock_held"
+    assert run_here("deploy_lock", {**given, "state": "free", "force": True})["holder"] == {}
+    assert not other.exists()
+    assert run_here("deploy_lock", {**given, "name": "../shop"})["error_code"] == "deploy_lock_bad_name"
+
+
+@pytest.mark.parametrize("options", [(), ("--check",)])
+def test_a_folder_of_locks_that_cannot_be_is_named(tmp_path: Path, options: tuple[str, ...]) -> None:
+    (tmp_path / "file").touch()
+    failed = run_here("deploy_lock", {"name": "shop", "path": str(tmp_path / "file" / "locks")}, *options)
+    assert failed["error_code"] == "deploy_lock_io"
+    assert "file/locks/shop.json" in failed["msg"]

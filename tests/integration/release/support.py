@@ -5,19 +5,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.artifact import Options, make
 
-from tests.support.modules import run_ansible, run_module
-
-
-def ansible(module: str, arguments: dict[str, Any], *options: str) -> dict[str, Any]:
-    """The result of one module on localhost."""
-    interpreter = f"ansible_python_interpreter={sys.executable}"
-    return run_ansible("localhost", "localhost,", module, arguments, "-c", "local", "-e", interpreter, *options)
+from tests.support.modules import run_here, run_module
 
 
 def built(source: Path) -> dict[str, Any]:
@@ -29,7 +22,7 @@ def built(source: Path) -> dict[str, Any]:
 def release(root: Path, state: str, *options: str, **arguments: Any) -> dict[str, Any]:
     """The module ``release``, with root as the web server."""
     owners = {"writable_owner": "root", "writable_group": "root"}
-    return ansible("release", {"path": str(root), "state": state, **owners, **arguments}, *options)
+    return run_here("release", {"path": str(root), "state": state, **owners, **arguments}, *options)
 
 
 def on_host(root: Path, state: str, *, check: bool = False, diff: bool = False, **arguments: Any) -> dict[str, Any]:

@@ -57,6 +57,9 @@ def test_a_release_whose_deploy_failed_is_none_to_go_back_to(
     assert previous(failed) == previous(good, failed) == names[0]
     assert previous(failed, good) == previous(failed, ("rollback", "rolled back", "")) == names[1]
     assert previous(good, ("deploy", "failed, put back", names[1])) == names[1]  # live before it, and after
+    assert (
+        previous(failed, ("deploy", "failed, site open", names[0])) == names[1]
+    )  # only the end of it failed: users had it
 
 
 def test_a_deploy_tells_of_its_own_application_and_only_if_it_changed_anything(

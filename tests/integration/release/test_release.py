@@ -21,7 +21,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.layout impor
 from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
 
-from tests.integration.release.support import ansible, built, on_host, release, staged_and_live
+from tests.integration.release.support import built, on_host, release, staged_and_live
 from tests.support.modules import run_module
 from tests.support.servers.base import wait_until
 
@@ -298,32 +298,3 @@ def test_two_at_once_wait_for_each_other(source: Path, tmp_path: Path) -> None:
         )
         fcntl.flock(lock, fcntl.LOCK_UN)
         assert waiting.result()["error_code"] == "release_rejected"
-
-
-def test_the_lock_excludes_and_a_dead_holder_is_taken_over(tmp_path: Path) -> None:
-    given = {"name": "shop", "path": str(tmp_path)}
-    first = ansible("deploy_lock", given)
-    assert (first["holder"]["user"], first["stale_taken"]) == ("root", "")
-    again = ansible("deploy_lock", given)  # by another process, as the first one has ended
-    assert "process" in again["stale_taken"]
-    other = tmp_path / "shop.json"
-    held = json.loads(other.read_text())
-    other.write_text(json.dumps({**held, "boot": "an earlier one"}))
-    assert "process" in ansible("deploy_lock", given)["stale_taken"]
-    for elsewhere in ({"machine": "another of the same name"}, {"namespace": "pid:[1]"}, {"controller": "elsewhere"}):
-        other.write_text(json.dumps({**held, **elsewhere, "user": "ann"}))
-        assert ansible("deploy_lock", given)["error_code"] == "deploy_lock_held", elsewhere
-    refused = ansible("deploy_lock", given)
-    assert (refused["error_code"], "ann on elsewhere" in refused["msg"]) == ("deploy_lock_held", True)
-    assert ansible("deploy_lock", {**given, "state": "free"})["error_code"] == "deploy_lock_held"
-    assert ansible("deploy_lock", {**given, "state": "free", "force": True})["holder"] == {}
-    assert not other.exists()
-    assert ansible("deploy_lock", {**given, "name": "../shop"})["error_code"] == "deploy_lock_bad_name"
-
-
-@pytest.mark.parametrize("options", [(), ("--check",)])
-def test_a_folder_of_locks_that_cannot_be_is_named(tmp_path: Path, options: tuple[str, ...]) -> None:
-    (tmp_path / "file").touch()
-    failed = ansible("deploy_lock", {"name": "shop", "path": str(tmp_path / "file" / "locks")}, *options)
-    assert failed["error_code"] == "deploy_lock_io"
-    assert "file/locks/shop.json" in failed["msg"]

@@ -70,6 +70,7 @@ def back(*looks: dict[str, Any], **options: Any) -> dict[str, Any]:
         (plan(look("b", owner="deploy"), look("b")), "window", "left the site blocked"),
         (plan(look(owner="ann"), look()), "window", "operator"),
         (plan(look("b", owner="ann"), look("b")), "nothing", "live"),
+        (plan(look("b", owner="ann", journal=[entry()]), look("b")), "window", "operator"),
         (plan(look("b", journal=[entry(mode="rolling")]), look("b")), "rolling", "nothing needs"),
     ],
 )
@@ -85,6 +86,7 @@ def test_the_mode_of_a_deploy_has_a_reason(made: dict[str, Any], mode: str, why:
     [
         (plan(look(rejected="b"), look()), "marked on w0"),
         (plan(look(), look(), mode="rolling", drop=True), "deploy_mode is rolling"),
+        (plan(look(owner="ann"), look(), mode="rolling"), "needs a window (an operator has blocked the site)"),
         (plan(look(), look(), mode="rolling", balancers=[]), "deploy_balancers"),
         (plan(look(), look(), ahead=[3, 4]), "older than the database, which has deltas 3, 4."),
         (plan(look("b", owner="deploy"), look("b"), ahead=[3]), "older than the database, which has delta 3."),
@@ -125,6 +127,42 @@ def test_a_deploy_that_goes_on_knows_where_the_first_one_began() -> None:
     assert "Continues the deploy of b that ann began" in "\n".join(plan_lines(made))
 
 
+def test_a_host_that_left_the_inventory_since_is_no_part_of_what_goes_on() -> None:
+    begun = {**entry(mode="rolling"), "from": {"gone": "z", "w0": "a"}}
+    made = plan(look("b", journal=[begun]))
+    assert (made["from"], made["mode"]) == ({"w0": "a"}, "at once"), "it has nobody to take turns with"
+    assert back(look("b", journal=[begun]))["release"] == "a"
+
+
+OPEN = {**entry(numbers=[10], deltas_begun=True, result="failed, site open"), "from": {"w0": "a", "w1": "a"}}
+
+
+@pytest.mark.parametrize("release", ["b", "c"])
+def test_nobody_is_taken_back_behind_a_release_that_was_opened_though_the_end_of_its_deploy_failed(
+    release: str,
+) -> None:
+    live, new = look("b", releases="abc", journal=[OPEN]), look("", releases="abc")
+    made = plan(live, live, new, release=release, pending=[{"name": "11.sql", "number": 11}])
+    assert (made["from"], made["numbers"]) == ({"w0": "b", "w1": "b", "w2": ""}, [11])
+    assert (made["deltas_begun"], made["continues"] != "", made["todo"]) == (False, True, True)
+    went = back(live, live)
+    assert (went["release"], went["left"], went["deltas_begun"]) == ("a", "b", False)
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        (look("b", journal=[OPEN]), look("a")),  # not live everywhere
+        (look("b", owner="deploy", journal=[OPEN]), look("b")),  # nor open
+        (look("b", journal=[{**OPEN, "result": "failed, site blocked"}]), look("b")),
+    ],
+)
+def test_what_may_be_between_two_releases_still_goes_back_to_where_it_began(looks: tuple[dict[str, Any], ...]) -> None:
+    made = plan(*looks)
+    assert (made["from"], made["numbers"], made["deltas_begun"]) == ({"w0": "a", "w1": "a"}, [10], True)
+    assert back(*looks)["deltas_begun"] is True
+
+
 @pytest.mark.parametrize(
     ("made", "release", "left"),
     [
@@ -154,6 +192,20 @@ def test_a_rollback_knows_a_delta_that_came_late_below_those_of_the_release_that
     assert kept["refusals"] == []
     assert "Deltas: 41 stay applied, which release a has never seen; only new deltas" in "\n".join(plan_lines(kept))
     assert "Release a has never seen delta 41, which came late: below its own delta 42" in " ".join(undone["refusals"])
+
+
+def test_deltas_that_an_earlier_rollback_left_are_not_undone_by_the_files_of_another_release() -> None:
+    went = {**entry("rollback", "a", left="b", undo=False, finished=True), "from": {"w0": "b"}}
+    live = look("a", previous="`", releases="`ab", rejected="b", journal=[went])
+    for made in (back(live, undo=True), back(live, undo=True, release="a")):
+        assert made["release"] == "a"
+        (said,) = made["refusals"]
+        assert "lamp.cluster.dbdeploy (state=undone, to=1) by the files of release b" in said
+    assert back(live, undo=True, release="`")["release"] == "`", "further back goes who names it"
+    assert (back(live)["release"], back(live)["refusals"]) == ("`", [])
+    undone = {**live, "journal": [{**went, "undo": True}]}
+    assert back(undone, undo=True, release="a")["refusals"] == []
+    assert back({**undone, "previous": "`"}, undo=True)["release"] == "`"
 
 
 def test_a_host_that_was_away_does_not_make_an_ended_deploy_unfinished() -> None:

@@ -26,6 +26,9 @@ final class MysqlConnection
     /** Deadlock, or a conflict in Galera or Group Replication: nothing took effect, and the next try may succeed. */
     private const AGAIN = [1213, 3101];
 
+    /** The variable is a number, and from MariaDB 12 on a word. */
+    private const IS_READ_ONLY = "SELECT CONCAT(@@GLOBAL.read_only) NOT IN ('0', 'OFF')";
+
     private const TRIES = 4;
 
     private const CONFLICTS = 30;
@@ -142,7 +145,7 @@ final class MysqlConnection
         foreach ($this->servers->inOrder() as $number => $server) {
             try {
                 $pdo = $this->open($server);
-                if ($this->servers->count() === 1 || !$pdo->query('SELECT @@global.read_only')->fetchColumn()) {
+                if ($this->servers->count() === 1 || !$pdo->query(self::IS_READ_ONLY)->fetchColumn()) {
                     $this->servers->works($number);
                     $this->server = $number;
                     return $pdo;
