@@ -69,3 +69,9 @@ def run_ansible(host: str, inventory: str, module: str, arguments: dict[str, Any
     answers = re.findall(r"^\S+ \| [A-Z!]+.*? => (\{.*\})$", done.stdout, re.MULTILINE)
     assert answers, done.stdout + done.stderr
     return dict(json.loads(answers[-1]))
+
+
+def run_here(module: str, arguments: dict[str, Any], *options: str) -> dict[str, Any]:
+    """As `run_ansible`, on this machine and by the Python of the tests."""
+    interpreter = f"ansible_python_interpreter={sys.executable}"
+    return run_ansible("localhost", "localhost,", module, arguments, "-c", "local", "-e", interpreter, *options)

@@ -107,7 +107,7 @@ def test_a_drained_server_gets_no_new_visitor_and_comes_back(haproxy: HAProxy) -
     done = change(haproxy, "drained")
     assert (plan["changed"], done["changed"], plan["diff"]) == (True, True, done["diff"])
     assert f"web/web1 at {haproxy.socket}: enabled" in done["diff"]["before"]
-    assert (done["drained"], done["in_flight"]) == (True, 0)
+    assert (done["drained"], done["in_flight"], done["was_enabled"]) == (True, 0, True)
     assert [(s["backend"], s["previous_state"]) for s in done["servers"]] == [("web", "enabled"), ("tied", "enabled")]
     assert answers(haproxy) == {"web2", "web3"}
     assert answers(haproxy, "/tied", cookie="TIE=web1") == {"web1"}
@@ -116,7 +116,7 @@ def test_a_drained_server_gets_no_new_visitor_and_comes_back(haproxy: HAProxy) -
     assert change(haproxy, "disabled")["changed"]
     assert answers(haproxy, "/tied", 4, cookie="TIE=web1") <= {"web2", "web3"}
     kept = change(haproxy, "drained")  # a server that is out already is not taken half in again
-    assert (kept["changed"], kept["servers"][0]["previous_state"]) == (False, "disabled")
+    assert (kept["changed"], kept["servers"][0]["previous_state"], kept["was_enabled"]) == (False, "disabled", False)
 
     plan = change(haproxy, "enabled", check=True)
     assert answers(haproxy) == {"web2", "web3"}

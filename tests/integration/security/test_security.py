@@ -104,7 +104,7 @@ PURGED: dict[str, Any] = {
 # Options of text that are no part of a statement: how to log in, other stores; what has a form of its own.
 NO_PART = {
     "login_host", "login_password", "save_path", "owner", "servers", "prefix", "url", "sentinel_service",
-    "sentinel_user", "sentinel_password", "id_pattern", "older_than",
+    "sentinel_user", "sentinel_password", "id_pattern", "older_than", "lifetime",
 }  # fmt: skip
 
 
@@ -227,7 +227,7 @@ def test_the_purge_follows_no_link(tmp_path: Path) -> None:
     (outside / "b").mkdir(parents=True)
     for path in (outside / "sess_a", outside / "b" / "sess_ab", outside / "passwd"):
         path.write_text("kept")
-    store.mkdir()
+    store.mkdir(mode=0o700)
     (store / "a").symlink_to(outside)
     (store / "sess_link").symlink_to(outside / "passwd")
     os.link(outside / "passwd", store / "sess_hard")

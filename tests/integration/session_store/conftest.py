@@ -153,7 +153,7 @@ def site(request: pytest.FixtureRequest, serve: Callable[..., Site]) -> Start:
     def start(handler: str, **settings: Any) -> Site:
         if handler == "couchdb":
             server: CouchDb = request.getfixturevalue("couchdb")
-            server.request("DELETE", "/phpsessid")
+            server.drop("phpsessid")
             return serve({"handler": handler, "servers": [{"host": "127.0.0.1", "port": server.port}], **settings})
         mariadb: MariaDB = request.getfixturevalue("mariadb")
         database: str = request.getfixturevalue("database")

@@ -63,7 +63,7 @@ def test_a_server_that_is_silent_is_left_in_time(
     short = {"read_timeout": 1, "lock_timeout": 0, "state_folder": str(marks), "retry_after": 600, "handler": handler}
     if handler == "couchdb":
         couchdb: CouchDb = request.getfixturevalue("couchdb")
-        couchdb.request("DELETE", "/phpsessid")
+        couchdb.drop("phpsessid")
         shop = serve({**short, "servers": servers(silent, couchdb.port)})
     else:
         mariadb: MariaDB = request.getfixturevalue("mariadb")
@@ -81,7 +81,7 @@ def test_a_server_that_is_silent_is_left_in_time(
 def test_a_couchdb_whose_answer_has_no_end_is_left_in_time(
     serve: Serve, couchdb: CouchDb, marks: Path, begin: bytes
 ) -> None:
-    couchdb.request("DELETE", "/phpsessid")
+    couchdb.drop("phpsessid")
     with dripping(begin) as port:
         shop = serve(
             {

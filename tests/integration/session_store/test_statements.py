@@ -138,7 +138,7 @@ def relay(port: int) -> Iterator[tuple[int, list[int]]]:
 
 
 def test_couchdb_is_cleaned_up_without_a_body_being_fetched(serve: Callable[..., Site], couchdb: CouchDb) -> None:
-    couchdb.request("DELETE", "/phpsessid")
+    couchdb.drop("phpsessid")
     with relay(couchdb.port) as (port, sizes):
         shop = serve({"handler": "couchdb", "servers": [{"host": "127.0.0.1", "port": port}]})
         shop.get(count="1")
@@ -158,7 +158,7 @@ def test_couchdb_is_cleaned_up_without_a_body_being_fetched(serve: Callable[...,
 def test_many_first_requests_make_or_upgrade_the_design_document_once(
     serve: Callable[..., Site], couchdb: CouchDb, version: int | None
 ) -> None:
-    couchdb.request("DELETE", "/phpsessid")
+    couchdb.drop("phpsessid")
     if version is not None:
         couchdb.request("PUT", "/phpsessid")
         couchdb.request("PUT", "/phpsessid/_design/lamp_session", {"version": version, "views": {}})

@@ -69,7 +69,7 @@ def start(
 
         def started(mutual: bool) -> Settings:
             if request.param == "couchdb":
-                couchdb.request("DELETE", "/phpsessid")
+                couchdb.drop("phpsessid")
                 wish = "required" if mutual else "none"
                 section = COUCHDB % (files["both"], files["ca"], wish, couchdb.port)
                 port = stack.enter_context(HAProxy(section)).port

@@ -50,6 +50,17 @@ class CouchDb(Server):
         """The JSON of the answer, whatever its status."""
         return requests.request(method, self.url + path, json=body, auth=self.admin, timeout=30).json()
 
+    def drop(self, database: str) -> None:
+        """Remove a database once its views are up to date: PouchDB's server ends when it is updating one meanwhile.
+
+        The session handler has views updated after its answer (``stale=update_after``), so that it may be.
+        """
+        designs = '_all_docs?include_docs=true&startkey="_design/"&endkey="_design0"'
+        for row in self.request("GET", f"/{database}/{designs}").get("rows", []):
+            for view in row["doc"].get("views", {}):
+                self.request("GET", f"/{database}/{row['id']}/_view/{view}?limit=0")
+        self.request("DELETE", f"/{database}")
+
     def ready(self) -> bool:
         try:
             return "version" in self.request("GET", "/")

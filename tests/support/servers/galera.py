@@ -9,6 +9,8 @@ import shutil
 from functools import partial
 from typing import Self
 
+import pymysql
+
 from tests.support.servers.base import free_port, wait_until
 from tests.support.servers.mariadb import MariaDB
 
@@ -52,10 +54,17 @@ class GaleraNode(MariaDB):
 
     def sees(self, size: int) -> bool:
         """Whether the node is synced in a cluster of this size."""
-        return self.ready() and self.status("wsrep_cluster_size") == str(size)
+        return self._shows(wsrep_local_state_comment="Synced", wsrep_cluster_size=str(size))
 
     def ready(self) -> bool:
-        return super().ready() and self.status("wsrep_local_state_comment") == "Synced"
+        return self._shows(wsrep_local_state_comment="Synced")
+
+    def _shows(self, **values: str) -> bool:
+        """Whether its status variables have these values. A node that joins may cut connections that it has taken."""
+        try:
+            return all(self.status(name) == value for name, value in values.items())
+        except pymysql.err.OperationalError:
+            return False
 
 
 class Galera:
