@@ -70,6 +70,10 @@ class Site:
         self.browser.cookies.update(answer.cookies)
         return dict(answer.json())
 
+    def visitor(self, **query: str) -> dict[str, Any]:
+        """The page's answer to somebody who has no cookie yet."""
+        return dict(requests.get(self.server.url, query, timeout=60).json())
+
     def session(self, **query: str) -> Any:
         """The variables of the session as the page sees them."""
         return self.get(**query)["session"]
