@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PY := .venv/bin
-# Two at a time, each file in one of them; those that take long, which are named first, begin first.
+# Each file in one worker; those that take long, which are named first, begin first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
@@ -79,5 +79,4 @@ dist: setup ## Build the collection's tarball in dist/
 
 .PHONY: test
 test: setup ## Checkers, molecule, all tests but the longest deploys (see e2e, faults)
-	@$(MAKE) --no-print-directory -j 2 lint molecule
-	$(PY)/pytest $(PARALLEL) -m "not long" tests/e2e tests/integration tests/unit
+	@scripts/test

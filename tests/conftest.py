@@ -8,13 +8,33 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.support.servers.couchdb import CouchDb
 from tests.support.servers.galera import Galera, Replicated
 from tests.support.servers.mariadb import MariaDB
 from tests.support.servers.mysql import Group, MySQL
+
+
+class OneCluster(LoadFileScheduling):
+    """Each file in one worker, as with ``--dist loadfile``, and all that boot a cluster in the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "a cluster" if nodeid.startswith("tests/e2e/") else str(super()._split_scope(nodeid))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Two clusters at once are too many for two cores that other tests keep busy, and each takes minutes to set up."""
+    parser.addoption("--one-cluster", action="store_true", help="run all tests of tests/e2e in one worker")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneCluster | None:
+    """What ``--one-cluster`` asks for; xdist's own way otherwise."""
+    return OneCluster(config, log) if config.getoption("one_cluster") else None
 
 
 @pytest.fixture(scope="session")
