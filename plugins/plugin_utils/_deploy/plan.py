@@ -147,6 +147,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         "id": ident,
         "release": release,
         "from": from_,
+        "between": list(looks) if continued else [],  # where what is continued may have left other code than that
         "switch": switch,
         "turns": list(looks) if cut_rolling else switch,
         "cut_rolling": cut_rolling,
@@ -204,6 +205,7 @@ def rollback_plan(
         "release": target,
         "left": left if left != target else "",
         "from": current,
+        "between": [],
         "switch": [host for host, name in current.items() if name != target],
         "deltas": [],
         "numbers": [],

@@ -43,7 +43,8 @@ def evaluated(name: str, plan: dict[str, Any], **variables: Any) -> Any:
     known = loader.load_from_file(str(ROOT / "roles/deploy/vars/main.yml"), trusted_as_template=True)
     state = {
         "ansible_play_hosts_all": ["w0"], "hostvars": {"w0": {}}, "deploy_on_failure": "stay", "deploy__plan": plan,
-        "dbdeploy_result": UNTOUCHED, "dbdeploy_undone": UNTOUCHED, "dbdeploy_acknowledged": UNTOUCHED, **variables,
+        "dbdeploy_result": UNTOUCHED, "dbdeploy_undone": UNTOUCHED, "dbdeploy_acknowledged": UNTOUCHED,
+        "deploy__switched_hosts": [], **variables,
     }  # fmt: skip
     return Templar(loader, {**known, **state}).template(trust_as_template(f"{{{{ {name} }}}}"))
 
@@ -162,38 +163,6 @@ def test_an_entry_says_whether_the_database_may_be_between_two_releases(
     assert evaluated("deploy__entry.deltas_begun", plan, deploy__recovery=recovery, **seen) is begun
 
 
-def hosts(**given: Any) -> dict[str, Any]:
-    """Two web hosts, of which w1 has these results, and w0 was given the release of before."""
-    back = {"release_activated": {"release": "a", "changed": True}}
-    return {
-        "w0": {"inventory_hostname": "w0", **back},
-        "w1": {"inventory_hostname": "w1", **back, **given},
-    }
-
-
-TWO = {"ansible_play_hosts_all": ["w0", "w1"], "deploy__away": []}
-
-
-@pytest.mark.parametrize(
-    "activated",
-    [{"failed": True, "msg": "The disk is full."}, {"unreachable": True}, {"release": "b", "changed": True}, {}],
-)
-@pytest.mark.parametrize(("balancers", "kept"), [([], ["w1"]), (["lb"], ["w0", "w1"])])
-def test_an_undo_opens_only_what_was_given_the_old_code_again(
-    activated: dict[str, Any], balancers: list[str], kept: list[str]
-) -> None:
-    plan = {**deploy(), "from": {"w0": "a", "w1": "a"}}
-    state = {**TWO, "maintenance_balancers": balancers}
-    half, whole = hosts(release_activated=activated), hosts()
-    assert evaluated("deploy__kept_blocked", plan, deploy__recovery="undo", hostvars=half, **state) == kept
-    assert evaluated("deploy__kept_blocked", plan, deploy__recovery="undo", hostvars=whole, **state) == []
-    assert evaluated("deploy__kept_blocked", plan, deploy__recovery="put_back", hostvars=half, **state) == []
-    seen = {"w0": looks()["w0"], "w1": looks(owner="deploy")["w0"]}
-    for name, told in (("result", "failed, not all put back"), ("finished", False), ("deltas_begun", True)):
-        more = {"deploy__recovery": "undo", "deploy__looks": seen, "hostvars": half, "deploy__stopped": ""}
-        assert evaluated(f"deploy__entry.{name}", plan, **more, **state) == told
-
-
 LB1, LB2 = {"item": "lb1", "blocked": False, "owner": ""}, {"item": "lb2", "blocked": True, "owner": "deploy"}
 SINCE = {"blocked_since": 0.0}
 SILENT = {"item": "lb1", "unreachable": True, "msg": "Nobody there."}
@@ -236,15 +205,6 @@ def test_an_undo_needs_the_answer_of_every_host_that_it_is_blocked() -> None:
     }
     state = {"ansible_play_hosts_all": names, "hostvars": {**heard, names[-1]: lost}}
     assert evaluated("deploy__open_already", deploy(), **state) == names[1:]
-
-
-def test_back_is_a_host_that_runs_its_own_release_of_before() -> None:
-    plan = {**deploy(), "from": {"w0": "a", "w1": "b"}}
-    a = looks()["w0"]
-    b = {**a, "current": "b"}
-    for seen, back in (({"w0": a, "w1": b}, True), ({"w0": b, "w1": a}, False), ({"w0": a, "w1": a}, False)):
-        state = {"deploy__recovery": "put_back", "deploy__looks": seen, "hostvars": hosts(), **TWO}
-        assert (evaluated("deploy__not_back", plan, **state) == []) is back
 
 
 CUT = {**BEGUN, "kind": "deploy", "release": "b", "mode": "rolling"}
@@ -380,18 +340,3 @@ def test_names_that_a_wrong_pattern_leaves_alone_are_told_beside_the_number_of_s
         "Names left alone, as none of a session: w0 has 12, w2 has 1; see session_purge_id_pattern and"
         " session_purge_prefix",
     ]
-
-
-def test_a_load_balancer_that_was_told_before_to_leave_a_host_out_goes_on_to() -> None:
-    told = ({"was_enabled": True}, {"was_enabled": False}, {"unreachable": True})  # the last may have been told
-    results = [{"item": f"lb{number}", **answer} for number, answer in enumerate(told, 1)]
-    plan = deploy_plan(looks(), "now", "b", ["w0"], [], False, "auto", ["lb1", "lb2", "lb3"])
-    cut = deploy(journal=(CUT,))
-    for taken_out, begun, expected in (
-        ({"results": results}, plan, ["lb1", "lb3"]),
-        ({"results": [{"item": "lb1", "skipped": True}]}, plan, []),  # another host's turn
-        ({}, plan, []),
-        ({"results": results}, cut, ["lb1", "lb2", "lb3"]),
-    ):
-        known = {"deploy_balancers": ["lb1", "lb2", "lb3"], "deploy__taken_out": taken_out}
-        assert sorted(evaluated("deploy__rejoined", begun, **known)) == expected

@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which web hosts a recovery gives back to users, and which it must not: blocked, or out of the balancing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.plan import deploy_plan
+
+from tests.unit.deploy.test_recovery import CUT, deploy, evaluated, looks
+
+BACK = {"release": "a", "changed": True, "failed": False}
+FAILED, GONE = {"failed": True, "msg": "The disk is full."}, {"unreachable": True}
+TURN_OF_ANOTHER = {"skipped": True, "changed": False}
+BOTH = {"from": {"w0": "a", "w1": "a"}}
+
+
+def hosts(**given: Any) -> dict[str, Any]:
+    """Variables of two web hosts, of which w1 has these results, and w0 was given the release of before."""
+    first = {"w0": {"inventory_hostname": "w0", "release_activated": BACK}}
+    known = {**first, "w1": {"inventory_hostname": "w1", **given}}
+    return {"hostvars": known, "ansible_play_hosts_all": ["w0", "w1"], "deploy__away": []}
+
+
+def rolling(**given: Any) -> dict[str, Any]:
+    """The plan in which hosts take turns."""
+    two = {**looks(**given), "w1": looks()["w0"]}
+    return deploy_plan(two, "now", "b", ["w0", "w1"], [], False, "auto", ["lb1", "lb2", "lb3"])
+
+
+@pytest.mark.parametrize("recovery", ["put_back", "undo"])
+@pytest.mark.parametrize("activated", [FAILED, GONE, {"release": "b", "changed": True}, TURN_OF_ANOTHER])
+@pytest.mark.parametrize(("balancers", "kept"), [([], ["w1"]), (["lb"], ["w0", "w1"])])
+def test_a_window_opens_only_what_was_given_the_old_code_again(
+    recovery: str, activated: dict[str, Any], balancers: list[str], kept: list[str]
+) -> None:
+    plan = {**deploy(), **BOTH}
+    state = {"maintenance_balancers": balancers, "deploy__recovery": recovery, "deploy__stopped": ""}
+    begun = evaluated("deploy__maybe_switched", plan, **hosts(release_activated=activated))
+    state["deploy__switched_hosts"] = begun
+    half, whole = hosts(release_activated=activated), hosts(release_activated=BACK)
+    assert evaluated("deploy__kept_blocked", plan, **half, **state) == kept
+    assert evaluated("deploy__kept_blocked", plan, **whole, **state) == []
+    seen = {"w0": looks()["w0"], "w1": looks(owner="deploy")["w0"]}
+    for name, told in (
+        ("result", "failed, not all put back"),
+        ("finished", False),
+        ("deltas_begun", recovery == "undo"),
+    ):
+        assert evaluated(f"deploy__entry.{name}", plan, deploy__looks=seen, **half, **state) == told
+
+
+@pytest.mark.parametrize("lost", [{}, {"release_activated": {}}])
+def test_a_host_that_was_lost_before_it_was_switched_keeps_nobody_blocked(lost: dict[str, Any]) -> None:
+    state = {"maintenance_balancers": ["lb"], "deploy__recovery": "put_back"}
+    for plan, kept in (({**deploy(), **BOTH}, []), ({**deploy(), **BOTH, "between": ["w0", "w1"]}, ["w0", "w1"])):
+        begun = evaluated("deploy__maybe_switched", plan, **hosts(**lost))
+        assert evaluated("deploy__kept_blocked", plan, **hosts(**lost), deploy__switched_hosts=begun, **state) == kept
+
+
+def test_what_an_unfinished_deploy_may_have_switched_is_put_back_as_well() -> None:
+    assert deploy()["between"] == []
+    assert deploy(journal=({**CUT, "finished": True},))["between"] == []
+    assert deploy(journal=(CUT,))["between"] == ["w0"]
+
+
+def test_back_is_a_host_that_runs_its_own_release_of_before_and_answered_that_it_was_given_it() -> None:
+    plan = {**deploy(), "from": {"w0": "a", "w1": "b"}}
+    a = looks()["w0"]
+    b = {**a, "current": "b"}
+    given = {"release": "b", "changed": True}
+    for seen, answer, back in (
+        ({"w0": a, "w1": b}, given, True),
+        ({"w0": a, "w1": b}, FAILED, False),
+        ({"w0": b, "w1": a}, given, False),
+        ({"w0": a, "w1": a}, given, False),
+    ):
+        state = {"deploy__recovery": "put_back", "deploy__looks": seen, "deploy__switched_hosts": ["w0", "w1"]}
+        assert (evaluated("deploy__not_back", plan, **state, **hosts(release_activated=answer)) == []) is back
+
+
+@pytest.mark.parametrize(
+    ("activated", "given_back"),
+    [(BACK, True), ({}, True), (TURN_OF_ANOTHER, True), (FAILED, False), (GONE, False)],
+)
+@pytest.mark.parametrize("begun", [(), (CUT,)])
+def test_a_host_whose_switch_failed_takes_no_requests_until_a_run_succeeded_there(
+    activated: dict[str, Any], given_back: bool, begun: tuple[dict[str, Any], ...]
+) -> None:
+    plan = rolling(journal=begun)
+    taken_out = {"results": [{"item": "lb1", "was_enabled": True}]}
+    known = {"deploy_balancers": ["lb1"], "deploy__taken_out": taken_out, "inventory_hostname": "w1"}
+    state = hosts(release_activated=activated)
+    assert evaluated("deploy__rejoined", plan, **state, **known) == (["lb1"] if given_back else [])
+    assert evaluated("deploy__not_rejoined", plan, **state, **known) == ([] if given_back else ["w1"])
+    seen = {"deploy__looks": {name: looks()["w0"] for name in ("w0", "w1")}, "deploy__switched_hosts": []}
+    told = evaluated("deploy__entry.finished", plan, **state, **seen, deploy__recovery="put_back", deploy__stopped="")
+    assert told is given_back, "the next run would not have it take requests again"
+
+
+def test_a_load_balancer_that_was_told_before_to_leave_a_host_out_goes_on_to() -> None:
+    told = ({"was_enabled": True}, {"was_enabled": False}, {"unreachable": True})  # the last may have been told
+    results = [{"item": f"lb{number}", **answer} for number, answer in enumerate(told, 1)]
+    plan, cut = rolling(), rolling(journal=(CUT,))
+    for taken_out, begun, expected in (
+        ({"results": results}, plan, ["lb1", "lb3"]),
+        ({"results": [{"item": "lb1", "skipped": True}]}, plan, []),  # another host's turn
+        ({}, plan, []),
+        ({"results": results}, cut, ["lb1", "lb2", "lb3"]),
+    ):
+        known = {"deploy_balancers": ["lb1", "lb2", "lb3"], "deploy__taken_out": taken_out, "inventory_hostname": "w0"}
+        assert sorted(evaluated("deploy__rejoined", begun, **known)) == expected
