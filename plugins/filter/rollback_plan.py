@@ -13,7 +13,8 @@ version_added: 1.0.0
 author: The lamp.cluster developers (@lamp-cluster)
 description:
   - Decides from what the web hosts told which release is gone back to, and which is left. Where a deploy is unfinished,
-    that is the release which was live before it; else the last good one.
+    that is the release which was live before it; else the last good one. Where the web hosts run different releases,
+    one has to be named.
 positional: _input
 options:
   _input:
@@ -37,6 +38,12 @@ options:
     type: list
     elements: str
     default: []
+  taken_over:
+    description:
+      - The dead run whose lock was taken over, as M(lamp.cluster.deploy_lock) tells. After a rollback that has come to
+        its end, one that names no O(release) is refused then, as it may be the same command once more.
+    type: str
+    default: ''
 """
 
 EXAMPLES = r"""

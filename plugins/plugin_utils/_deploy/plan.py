@@ -10,19 +10,10 @@ import typing as t
 from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import SITE_OPEN
 
 from .journal import Entry, Look, blocked_by, last, owing, unfinished
+from .refusals import no_way_back, not_undone, numbers, rejected, undecided, undone_elsewhere
 
 Plan = t.Dict[str, t.Any]
 WINDOW, ROLLING, AT_ONCE, NOTHING = "window", "rolling", "at once", "nothing"
-
-
-def _rejected(looks: t.Mapping[str, Look], release: str) -> dict[str, str]:
-    """The hosts on which the release is marked, with the reason."""
-    return {
-        host: known["rejected"]
-        for host, look in looks.items()
-        for known in look["releases"]
-        if known["release"] == release and known["rejected"]
-    }
 
 
 def _whole(looks: t.Mapping[str, Look], from_: t.Mapping[str, str]) -> bool:
@@ -124,7 +115,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     refusals = [
         f"Release {release} is marked on {host} as one not to come back to: {why}. Deploy another one, or insist with"
         " -e release_force=true."
-        for host, why in ([] if force else list(_rejected(looks, release).items())[:1])
+        for host, why in ([] if force else list(rejected(looks, release).items())[:1])
     ]
     if mode == "rolling" and reasons:
         refusals.append(
@@ -138,7 +129,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     todo = bool(reasons) or work  # what was begun is brought to its end, if only by a test and a record
     if todo and ahead and not allow_behind:
         refusals.append(
-            f"Release {release} is older than the database, which has {_numbers(ahead)}. Deploy a release that has them"
+            f"Release {release} is older than the database, which has {numbers(ahead)}. Deploy a release that has them"
             " too, or go back with lamp.cluster.rollback; or insist with -e deploy_allow_behind=true."
         )
     how, why = _mode(mode, reasons, balancers, from_) if todo else (NOTHING, "release is live on every web host")
@@ -172,31 +163,35 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     }
 
 
-def rollback_plan(
+def rollback_plan(  # noqa: PLR0917 (a filter's parameters)
     looks: t.Mapping[str, Look],
     ident: str,
     release: str = "",
     undo: bool = False,
     blocking: list[str] | None = None,
+    taken_over: str = "",
 ) -> Plan:
     """The plan of a rollback to ``release``, or to the last good one where none is named.
 
     What is left is the live release, or what an unfinished deploy was about to make live.
+
+    :param taken_over: the dead run, in words, whose lock this one took over
     """
     begun = unfinished(looks)
     between = _between(looks, begun)
-    first: Look = next(iter(looks.values()))
     current = {host: look["current"] for host, look in looks.items()}
+    live = [name for name in current.values() if name]  # a new host has none
     if begun.get("kind") == "deploy":
         left = begun["release"]
-        target = next((name for host, name in begun["from"].items() if host in looks and name != left), "")
+        target = next((name for host, name in begun["from"].items() if host in looks and name not in ("", left)), "")
     elif begun.get("kind") == "rollback":
         left, target = begun["left"], begun["release"]
     else:
-        left, target = first["current"], ""
+        left, target = next((name for name in live if name != release), release if live else ""), ""
     deltas = {known["release"]: set(known["deltas"]) for look in looks.values() for known in look["releases"]}
     stayed = _stayed(looks, deltas) if undo else {}
-    target = release or target or (first["current"] if stayed else first["previous"])
+    previous = next((look["previous"] for look in looks.values() if look["previous"]), "")
+    target = release or target or (live[0] if stayed else previous)
     unseen = sorted(deltas.get(left, set()) - deltas.get(target, set()))
     undo_to = max(deltas.get(target, set()), default=0)
     return {
@@ -227,50 +222,13 @@ def rollback_plan(
         "deltas_stay": [] if undo else unseen,
         "todo": bool(blocked_by(looks) or begun or any(name != target for name in current.values())),
         "continues": _words(begun),
-        "refusals": [
-            *_rollback_refusals(looks, target),
-            *(_undo_refusals(target, undo_to, stayed.get(target, unseen)) if undo and target in deltas else []),
-            *(_stayed_refusals(looks, target, undo_to) if target in stayed else []),
+        "refusals": ([] if begun or release else undecided(looks, taken_over))
+        or [
+            *no_way_back(looks, target),
+            *(not_undone(target, undo_to, stayed.get(target, unseen)) if undo and target in deltas else []),
+            *(undone_elsewhere(looks, target, undo_to) if target in stayed else []),
         ],
     }
-
-
-def _rollback_refusals(looks: t.Mapping[str, Look], target: str) -> list[str]:
-    if not target:
-        return ["There is no earlier good release on the web hosts. Deploy one instead."]
-    missing = [host for host, look in looks.items() if target not in [known["release"] for known in look["releases"]]]
-    if missing:
-        good = sorted(
-            {known["release"] for look in looks.values() for known in look["releases"] if not known["rejected"]}
-        )
-        return [
-            f"Release {target} is not on {', '.join(missing)}. There: {', '.join(good) or 'no good release'}. Name one"
-            " of them with -e rollback_release=ID, or deploy."
-        ]
-    bad = _rejected(looks, target)
-    if bad:
-        return [
-            f"Release {target} is itself marked as one not to come back to ({next(iter(bad.values()))}). Name another"
-            " with -e rollback_release=ID, or deploy."
-        ]
-    return []
-
-
-def _undo_refusals(target: str, undo_to: int, unseen: list[int]) -> list[str]:
-    """What is undone is what is above the release's last delta: that must not be everything, nor less than it lacks."""
-    if not undo_to:  # its folder may have another name; to undo all deltas may be to drop all tables
-        return [
-            f"Release {target} has no deltas in deploy_deltas, so that all deltas of the database would be undone. Go"
-            " back without rollback_undo, and undo deltas with lamp.cluster.dbdeploy, to a number that you know."
-        ]
-    late = [number for number in unseen if number < undo_to]
-    if late:
-        return [
-            f"Release {target} has never seen {_numbers(late)}, which came late: below its own delta {undo_to}, and"
-            " only what is above that is undone. Go back without rollback_undo if the older code can work with the"
-            " schema, or write a delta that takes it back, and deploy."
-        ]
-    return []
 
 
 def _stayed(looks: t.Mapping[str, Look], deltas: t.Mapping[str, set[int]]) -> dict[str, list[int]]:
@@ -283,20 +241,6 @@ def _stayed(looks: t.Mapping[str, Look], deltas: t.Mapping[str, set[int]]) -> di
     return {live: sorted(above)} if above and all(look["current"] == live for look in looks.values()) else {}
 
 
-def _stayed_refusals(looks: t.Mapping[str, Look], live: str, undo_to: int) -> list[str]:
-    """A rollback undoes by the files of the release that it leaves, and that one was left before."""
-    left = last(looks)["left"]
-    return [
-        f"Release {live} is live already, and the rollback to it left the deltas of release {left} as they were. Undo"
-        f" them with lamp.cluster.dbdeploy (state=undone, to={undo_to}) by the files of release {left}; where that was"
-        " done, nothing is left to do. To go further back, name a release with -e rollback_release=ID."
-    ]
-
-
-def _numbers(deltas: list[int]) -> str:
-    return f"delta{'s' if len(deltas) > 1 else ''} {', '.join(map(str, deltas))}"
-
-
 def _words(begun: Entry) -> str:
     return f"the {begun['kind']} of {begun['release']} that {begun['by']} began at {begun['id'][:19]}Z" if begun else ""
 
@@ -305,7 +249,7 @@ def plan_lines(plan: Plan) -> list[str]:
     """The plan in words."""
     swept = ["What an earlier session drop put aside is removed"] if plan["owing"] else []
     ahead = plan.get("ahead")
-    older = [f"The database is ahead: it has {_numbers(ahead)}, which this release has never seen"] if ahead else []
+    older = [f"The database is ahead: it has {numbers(ahead)}, which this release has never seen"] if ahead else []
     if not plan["todo"]:
         return [f"Nothing to do: release {plan['release']} is live on every web host.", *older, *swept]
     lines = [
