@@ -141,11 +141,11 @@ class Course:
             row = self.row(index, running=True)
             yield Step(self.changelog.state_sql([row]), row=row)
             yield Step(statement.text, index, durable=after if sure else None)
-            if self.alone:
-                self.tables.refresh()
             follower = self.statements[after].kind if after < len(self.statements) else ""
             if not sure or follower not in ("", DDL):  # else the next record says it, and is as soon
-                yield from self._record([self.progress(after)], after)
+                yield from self._record([self.progress(after)], after, open_end=not sure)
+            if self.alone:
+                self.tables.refresh()
         elif statement.kind in (BOUNDARY, LOCK):
             yield Step(self.progress(after))  # durable exactly when the statement ended the transaction
             yield Step(self._with_records(statement), index, durable=after)

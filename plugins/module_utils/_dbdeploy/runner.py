@@ -77,7 +77,8 @@ class Runner:
         self.session: Session = changelog.session
         self.lock = lock
         self.on_unknown = on_unknown
-        self.database_changed = False
+        self.took_effect = False  # something did, for sure
+        self.in_doubt = False  # something was sent that may have, and nothing has told since that it did not
         self.done: list[dict[str, t.Any]] = []
         self.waiting: list[Job] = []
         self.under_way: list[Job] = []  # sent, and not complete
@@ -87,6 +88,11 @@ class Runner:
         self.used = False  # whether a delta left something in the session
         clock = self.session.query("SELECT UNIX_TIMESTAMP(CURRENT_TIMESTAMP(3))")[0][0]
         self.ahead = float(clock) - time.time()  # of the server's clock before this host's
+
+    @property
+    def database_changed(self) -> bool:
+        """Whether anything took effect, or may have: whatever ends a run, what nobody has told counts."""
+        return self.took_effect or self.in_doubt
 
     def run(self, delta: Delta, direction: str, earlier: Progress | None, *, present: bool = False) -> None:
         """Run ``delta`` (``do`` or ``undo``), from where ``earlier`` stopped; ``present``: it has a row already.
@@ -103,7 +109,7 @@ class Runner:
         first = self._resume_at(course, earlier)
         self.used = course.keeps
         if first:
-            self.database_changed = True
+            self.took_effect = True
             self._replay_settings(course, first)
         shares = self.session.packets and not earlier and not present and course.shares
         self.waiting.append(Job(course, first, self.now(), present=present, shares=shares))
@@ -165,7 +171,7 @@ class Runner:
 
     def _completed(self, job: Job) -> None:
         """Say so, and forget what was needed to get there."""
-        job.complete = self.database_changed = True
+        job.complete = self.took_effect = True
         self.changelog.release_tags = []  # until this was answered, they went along with every delta
         delta = job.delta
         self.done.append(
@@ -208,6 +214,7 @@ class Runner:
         self.lock.check()
         self.last_answer = time.monotonic()
         self.asked = packet
+        self.in_doubt = self.in_doubt or any(sent.may_stay for sent in packet)
         try:
             self.session.ask([sent.step.sql for sent in packet])
         except PacketError as failure:
@@ -293,9 +300,9 @@ class Runner:
     def _failed(self, job: Job, step: Step, error: Exception) -> t.NoReturn:
         """Record what is certain, and say what failed. :raises LampError: always"""
         number, course = number_of(error), job.course
-        self.database_changed = self.database_changed or job.durable > 0
+        self.took_effect = self.took_effect or job.durable > 0
         if number in LOST:
-            self.database_changed = True  # nobody knows, so it must count
+            self.in_doubt = True
             where = _where(course, step.index) if step.index is not None else f"the records of {course.delta.name}"
             raise LampError(
                 "dbdeploy_connection_lost",
@@ -306,17 +313,18 @@ class Runner:
         if step.index is None:
             if not step.open_end:  # else the record that a statement runs must stay
                 self._note(course, job.durable, str(error))
+                self.in_doubt = False
             raise records_error(error) from error
         earlier = self.changelog.progress_of(course.delta)
         committed = earlier is not None and earlier.running == step.index + 1
         refused = number in NEVER_BEGAN and course.statements[step.index].kind != CALL
         if committed and step.open_end and not refused:
-            self.database_changed = True
             why = f"it failed ({text_of(error)}, error {number}), and some of what it did may have stayed"
             raise _unknown(course, step.index, why, step.sql) from error
         done = step.index if committed else job.durable
-        self.database_changed = self.database_changed or done > 0
+        self.took_effect = self.took_effect or done > 0
         self._note(course, done, str(error))
+        self.in_doubt = False
         hint = f" Open transactions: {open_transactions(self.session.connection)}." if number in RETRIES else ""
         raise self._statement_error(course, step.index, error, hint) from error
 

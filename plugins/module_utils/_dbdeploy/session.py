@@ -134,5 +134,5 @@ def records_error(error: Exception) -> LampError:
         "dbdeploy_records",
         f"The server refused to read or write the records of the run: {text_of(error)} (error {number_of(error)}).",
         "Mend that (grants on the changelog tables, space on the disk, a read-only server), then run the same command"
-        " again: it resumes.",
+        " again: it resumes, or says what cannot be known.",
     )

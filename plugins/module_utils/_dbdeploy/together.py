@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.course import Course, Step
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import DDL
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import DDL, QUERY
 
 TOGETHER = 32  # deltas in one transaction, or in one packet, at most
 OPEN = 1.0  # seconds after which no further delta joins a transaction
@@ -60,6 +60,14 @@ class Sent:
     def others(self) -> list[Job]:
         """The jobs before its own in the transaction."""
         return self.beside[: self.beside.index(self.job)] if self.job in self.beside else self.beside
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether a rollback may not take back what it does."""
+        step = self.step
+        if step.index is None:
+            return step.durable is not None
+        return step.open_end or self.job.course.statements[step.index].kind != QUERY
 
 
 class Together:
