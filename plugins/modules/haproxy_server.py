@@ -13,7 +13,8 @@ description:
   - V(drained) and V(disabled) succeed only when HAProxy shows the state; then they wait for the requests that the
     server works on.
   - V(enabled) succeeds only when HAProxy shows the state and gives the server requests, that is when its health check
-    passes.
+    passes. A server that was V(disabled) was not checked meanwhile; it gets no request before its checks have passed
+    anew.
   - Several HAProxies are changed together. All are asked first, so that a wrong name or a server that cannot be
     spared changes none of them.
   - HAProxy forgets a server's state when it is reloaded, unless it is configured to load it from a file.
@@ -64,7 +65,7 @@ options:
     choices: [continue, fail]
     default: continue
   enable_timeout:
-    description: Seconds to wait until the server gets requests again.
+    description: Seconds to wait until the server gets requests again, for which its checks must pass C(rise) times.
     type: float
     default: 30
 """

@@ -18,6 +18,7 @@ INHERITED = 0x02 | 0x10
 MAINT = FORCED_MAINT | 0x02 | 0x20 | 0x40
 DRAIN = FORCED_DRAIN | 0x10
 RUNNING = ("1", "2")  # srv_op_state: 1 is a server that starts slowly, 0 and 3 take no new requests
+CHECKED = 0x04  # the bit of srv_check_state: its health is checked
 WORDS = {"drained": "drain", "disabled": "maint", "enabled": "ready"}  # ours, and those of the runtime API
 POLL_SECONDS = 0.05
 
@@ -29,6 +30,7 @@ class Member(t.NamedTuple):
     name: str
     admin: int
     running: bool
+    checked: bool
     weight: int
 
     @property
@@ -65,8 +67,16 @@ class Place:
         return [m.name for m in members(self.runtime, self.backend) if m.name != self.name and m.usable]
 
     def set(self, state: str) -> None:
-        """Change the state. :raises LampError: ``haproxy_refused``"""
-        self.runtime.tell(f"set server {self.backend}/{self.name} state {WORDS[state]}")
+        """Change the state. :raises LampError: ``haproxy_refused``
+
+        Who leaves ``disabled`` counts as healthy until the first check: it is told to be down before it is told to take
+        requests, so that it gets none, and is not ``usable``, before its checks have passed anew.
+        """
+        server = f"set server {self.backend}/{self.name}"
+        before = self.look()
+        unproven = state == "enabled" and before.state == "disabled" and before.checked
+        first = [f"{server} state {WORDS['drained']}", f"{server} health down"] if unproven else []
+        self.runtime.tell("; ".join([*first, f"{server} state {WORDS[state]}"]))
 
     def requests(self) -> int:
         """Requests (of TCP: connections) that it works on, or that wait for it alone."""
@@ -82,7 +92,7 @@ def members(runtime: Runtime, backend: str = "") -> list[Member]:
     return [
         Member(
             row["be_name"], row["srv_name"], int(row["srv_admin_state"]), row["srv_op_state"] in RUNNING,
-            int(row["srv_uweight"]),
+            bool(int(row["srv_check_state"]) & CHECKED), int(row["srv_uweight"]),
         )
         for row in runtime.table(f"show servers state {backend}".rstrip())
     ]  # fmt: skip
@@ -176,8 +186,9 @@ def await_usable(places: t.Sequence[Place], timeout: float) -> None:
         if time.monotonic() >= deadline:
             raise LampError(
                 "haproxy_not_up",
-                f"{waiting[0]} is enabled, but gets no requests after {timeout:g} s: its health check does not pass,"
-                " or its weight is 0.",
-                "Ask the server for the path of HAProxy's health check.",
+                f"{waiting[0]} is enabled, but gets no requests after {timeout:g} s: its health check has not passed"
+                " as often as `rise` says, or its weight is 0.",
+                "Ask the server for the path of HAProxy's health check. If that works, give enable_timeout more than"
+                " `rise` times the interval of the checks.",
             )
         time.sleep(POLL_SECONDS)

@@ -190,6 +190,27 @@ def test_enabled_means_that_the_health_check_passes(haproxy: HAProxy, applicatio
     assert "web1" in answers(haproxy)
 
 
+def test_a_server_that_was_disabled_gets_no_request_before_its_health_check_passed(
+    haproxy: HAProxy, applications: list[Application]
+) -> None:
+    change(haproxy, "disabled")
+    applications[0].healthy = False
+    failed = change(haproxy, "enabled", enable_timeout=0)
+    assert failed.get("error_code") == "haproxy_not_up", failed
+    assert answers(haproxy) == {"web2", "web3"}
+    applications[0].healthy = True
+    assert not change(haproxy, "enabled").get("failed")
+    assert "web1" in answers(haproxy)
+
+
+def test_a_server_without_checks_takes_requests_at_once(applications: list[Application]) -> None:
+    with HAProxy(sections(applications)) as server:
+        assert isinstance(server, HAProxy)
+        change(server, "disabled")
+        assert not change(server, "enabled", enable_timeout=0).get("failed")
+        assert "web1" in answers(server)
+
+
 def test_the_last_server_stays(haproxy: HAProxy, applications: list[Application]) -> None:
     for application in applications[1:]:
         assert change(haproxy, "drained", server=application.name)["drained"]
