@@ -116,7 +116,7 @@ def test_what_was_answered_counts_whatever_ends_the_run_after_it_and_runs_once(
     text = f"{statement};\nINSERT INTO item (id) VALUES (2);"
     deltas.write(_1_first="DO 1;", _2_more=text if direction == "do" else f"DO 1;\n-- @UNDO\n{text}")
     options: dict[str, Any] = {} if direction == "do" else {"state": "undone", "to": 1}
-    deltas.here(**({"to": 1} if direction == "do" else {}))
+    deltas.here(to=1 if direction == "do" else 2)
     with monkeypatch.context() as patch:
         happen(fault, deltas, patch)
         result = deltas.here(**options)
