@@ -30,13 +30,15 @@ options:
     description:
       - V(staged) has the release on the host, V(active) makes it the live one, V(absent) removes it, V(pruned) removes
         old releases beyond O(keep), V(rejected) marks a release as one not to come back to.
+      - V(inactive) removes V(<path>/current), so that no release is live, as before the first one.
       - When V(staged) brings a release, it removes old ones beyond O(keep), too. Nothing removes the live release or
         the one to go back to.
     type: str
-    choices: [staged, active, absent, pruned, rejected]
+    choices: [staged, active, inactive, absent, pruned, rejected]
     default: staged
   release:
-    description: The release, as M(lamp.cluster.artifact) returned it. Needed unless O(state=pruned).
+    description:
+      - The release, as M(lamp.cluster.artifact) returned it. Needed unless O(state) is V(pruned) or V(inactive).
     type: str
   artifact:
     description:
@@ -106,8 +108,8 @@ options:
     default: www-data
   services:
     description:
-      - Services to reload when O(state=active) switched, so that none serves old code from a cache. A reload that
-        failed is made up for by the next run.
+      - Services to reload when O(state=active) or O(state=inactive) switched, so that none serves old code from a
+        cache. A reload that failed is made up for by the next run.
       - With O(document_root), they are reloaded only if PHP could go on with the old release.
     type: list
     elements: str
@@ -204,7 +206,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 release:
-  description: The release that was asked for.
+  description: The release that was asked for; empty where O(state=inactive).
   returned: unless O(state=pruned)
   type: str
   sample: 2f1c9a04be7712aa
@@ -261,7 +263,7 @@ releases:
       type: str
 reloaded:
   description: The services that were reloaded.
-  returned: when O(state=active)
+  returned: when O(state) is V(active) or V(inactive)
   type: list
   elements: str
   sample: [apache2]
@@ -326,7 +328,7 @@ def main() -> None:
     spec = ArgumentSpec(
         {
             "path": {"type": "path", "required": True},
-            "state": {"type": "str", "choices": [*NEED_A_RELEASE, "pruned"], "default": "staged"},
+            "state": {"type": "str", "choices": [*NEED_A_RELEASE, "inactive", "pruned"], "default": "staged"},
             "release": {"type": "str"},
             "artifact": {"type": "path"},
             "package": {"type": "str", "no_log": True},  # a megabyte that no log wants

@@ -29,6 +29,12 @@ def switch(layout: Layout, name: str) -> None:
     _durable.sync_folder(layout.root)
 
 
+def switch_off(layout: Layout) -> None:
+    """Have ``current`` point nowhere."""
+    os.unlink(layout.current)
+    _durable.sync_folder(layout.root)
+
+
 def reload_services(state: State) -> list[str]:
     """Reload what a switch left to reload; returns it. :raises LampError: ``release_reload_failed``"""
     services = list(state.reload)

@@ -27,7 +27,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.rendered imp
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
 from ansible_collections.lamp.cluster.plugins.module_utils._release.stage import Base, BaseDiffers, Staging
 from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, exclusive, facts, read_record
-from ansible_collections.lamp.cluster.plugins.module_utils._release.switch import reload_services, switch
+from ansible_collections.lamp.cluster.plugins.module_utils._release.switch import reload_services, switch, switch_off
 from ansible_collections.lamp.cluster.plugins.module_utils._release.trust import check_root
 
 Result = t.Dict[str, t.Any]
@@ -208,6 +208,21 @@ class Work:
             self.probe.prove(folder)
         return {"changed": bool(todo), "todo": todo, "reloaded": services}
 
+    def deactivate(self) -> Result:
+        """Have no release live, as before the first one: ``current`` goes."""
+        current = self.layout.current_release()
+        todo = [f"switch from {current} to nothing"] if current else []
+        services = sorted({*self.state.reload, *(self.params["services"] if current else ())})
+        todo += [f"reload {service}" for service in services]
+        if todo and not self.check_mode:
+            self.state.reload = services
+            self.state.history = [name for name in self.state.lived(current) if name != current]
+            self.state.save()
+            if current:
+                switch_off(self.layout)
+            reload_services(self.state)
+        return {"changed": bool(todo), "todo": todo, "release": "", "reloaded": services}
+
     def prune(self) -> Result:
         """Remove what ``keep`` leaves over, and what was left by stagings that were killed."""
         return self._remove(prune.superfluous(self.layout, self.state, self.params["keep"]))
@@ -252,6 +267,8 @@ class Work:
         self.state = State(self.layout)
         if wanted == "pruned":
             result = self.prune()
+        elif wanted == "inactive":
+            result = self.deactivate()
         else:
             name = check_release_name(self.params["release"])
             actions = {

@@ -16,9 +16,12 @@ Plan = t.Dict[str, t.Any]
 WINDOW, ROLLING, AT_ONCE, NOTHING = "window", "rolling", "at once", "nothing"
 
 
-def _whole(looks: t.Mapping[str, Look], from_: t.Mapping[str, str]) -> bool:
-    """Whether every host has the release that it would go back to."""
-    return all(from_.get(host) in [known["release"] for known in look["releases"]] for host, look in looks.items())
+def _ways_back(looks: t.Mapping[str, Look], from_: t.Mapping[str, str]) -> dict[str, bool]:
+    """Whether one of the hosts has the release that it would go back to, and whether each has. A new one needs none."""
+    whole = [
+        from_[host] in [known["release"] for known in look["releases"]] for host, look in looks.items() if from_[host]
+    ]
+    return {"can_go_back": any(whole), "all_can_go_back": bool(whole) and all(whole)}
 
 
 def _undoing(begun: Entry) -> bool:
@@ -157,7 +160,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         "window": how == WINDOW,
         "blocks": (blocking or list(looks)) if how == WINDOW else [],
         "todo": todo,
-        "can_go_back": _whole(looks, from_),
+        **_ways_back(looks, from_),
         "continues": _words(begun) if todo else "",
         "refusals": refusals,
     }
@@ -215,7 +218,7 @@ def rollback_plan(  # noqa: PLR0917 (a filter's parameters)
         "why": "a rollback always has one",
         "window": True,
         "blocks": blocking or list(looks),
-        "can_go_back": _whole(looks, current),
+        **_ways_back(looks, current),
         "undo": undo,
         "undo_begun": _undoing(between),
         "undo_to": undo_to,

@@ -50,6 +50,17 @@ def test_a_release_is_staged_switched_to_and_removed(source: Path, tmp_path: Pat
     assert (switched["current"], switched["previous"]) == (names[1], names[0])
 
 
+def test_a_host_has_no_live_release_again_as_before_its_first_one(source: Path, tmp_path: Path) -> None:
+    root = tmp_path / "app"
+    (first,) = staged_and_live(source, root, 1)
+    plan, done = on_host(root, "inactive", check=True), on_host(root, "inactive")
+    assert (plan["changed"], done["changed"], done["release"], done["current"]) == (True, True, "", "")
+    assert not (root / "current").is_symlink()
+    again = on_host(root, "inactive")
+    assert (again["changed"], again["previous"]) == (False, ""), "what was given up is not gone back to"
+    assert on_host(root, "active", release=first)["current"] == first
+
+
 def test_old_releases_go_and_a_rejected_one_does_not_come_back(source: Path, tmp_path: Path) -> None:
     root = tmp_path / "app"
     names = staged_and_live(source, root, 3)

@@ -101,6 +101,36 @@ def test_a_host_whose_switch_failed_takes_no_requests_until_a_run_succeeded_ther
     assert told is given_back, "the next run would not have it take requests again"
 
 
+@pytest.mark.parametrize(
+    ("current", "recovery", "undo"),
+    [
+        (["a", "a"], "put_back", "undo"),
+        (["a", ""], "put_back", "undo"),  # a new host: none is live there, as before
+        (["", "a"], "put_back", "undo"),
+        (["a", "gone"], "put_back", "stay"),  # it is put back on the others; an undo must not leave it on what it has
+        (["gone", "gone"], "stay", "stay"),
+        (["", ""], "stay", "stay"),
+    ],
+)
+def test_a_new_or_broken_host_keeps_the_others_from_nothing(current: list[str], recovery: str, undo: str) -> None:
+    two = {f"w{number}": {**looks()["w0"], "current": name} for number, name in enumerate(current)}
+    plan = deploy_plan(two, "now", "b", ["w0", "w1"], [{"name": "1.sql", "number": 1}], False, "auto", [])
+    switched = hosts(release_activated={"release": "b", "changed": True})
+    assert evaluated("deploy__safe_recovery", plan, **switched) == recovery
+    given = {"deploy_on_failure": "undo", "dbdeploy_result": {"database_changed": True}}
+    assert evaluated("deploy__safe_recovery", plan, **switched, **given) == undo
+
+
+def test_a_host_that_had_no_release_is_back_when_it_has_none() -> None:
+    plan = {**deploy(), "from": {"w0": "a", "w1": ""}}
+    state = {"deploy__recovery": "put_back", "deploy__switched_hosts": ["w0", "w1"]}
+    for current, answer, left in (("", {"release": "", "changed": True}, []), ("b", FAILED, ["w1"])):
+        seen = {"deploy__looks": {**looks(), "w1": {**looks()["w0"], "current": current}}}
+        given = hosts(release_activated=answer)
+        assert evaluated("deploy__not_given_back", plan, **state, **seen, **given) == left
+        assert (evaluated("deploy__not_back", plan, **state, **seen, **given) == []) is (left == [])
+
+
 def test_a_load_balancer_that_was_told_before_to_leave_a_host_out_goes_on_to() -> None:
     told = ({"was_enabled": True}, {"was_enabled": False}, {"unreachable": True})  # the last may have been told
     results = [{"item": f"lb{number}", **answer} for number, answer in enumerate(told, 1)]
