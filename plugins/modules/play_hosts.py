@@ -11,6 +11,8 @@ version_added: 1.0.0
 description:
   - Tells all hosts of the inventory that match C(hosts) of the play, in the inventory's order. Of them,
     C(ansible_play_hosts_all) has only those that C(--limit) left.
+  - Fails where the play's strategy lets each host go on by itself, as C(free) and C(host_pinned) do. They know no
+    C(run_once), and no C(any_errors_fatal) either.
   - Runs on the controller alone, whatever host the task is for. Nothing is changed, ever.
 author: The lamp.cluster developers (@lamp-cluster)
 extends_documentation_fragment:
@@ -42,4 +44,8 @@ hosts:
   type: list
   elements: str
   sample: [web1, web2]
+error_code:
+  description: V(play_hosts_not_in_step).
+  returned: on failure
+  type: str
 """

@@ -16,7 +16,7 @@ from tests.support.modules import ROOT
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
 CODE = re.compile(
-    r'"((?:artifact|dbdeploy|deploy_lock|deploy_record|haproxy|maintenance|mysql|release|session_purge|smoke_test|transaction_drain)_[a-z_]+)",\s*f?["\n]'
+    r'"((?:artifact|dbdeploy|deploy_lock|deploy_record|haproxy|maintenance|mysql|play_hosts|release|session_purge|smoke_test|transaction_drain)_[a-z_]+)",\s*f?["\n]'
 )
 
 
