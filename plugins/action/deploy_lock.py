@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import socket
 import time
 import typing as t
 from pathlib import Path
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.lamp.cluster.plugins.module_utils._deploy_lock import (
+    FOLDER,
+    DeployLock,
+    named,
+    see_kept,
+    shown,
+)
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
 FIRST_NAMESPACE = "pid:[4026531836]"  # the kernel's fixed number of the one that sees all processes
 
@@ -62,11 +71,29 @@ def controller() -> dict[str, t.Any]:
 
 
 class ActionModule(ActionBase):
-    """The module with ``asker`` filled in."""
+    """The module with ``asker`` filled in; ``kept`` without it, as a module takes some times as long as a shell."""
 
     TRANSFERS_FILES = False
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """The module's result."""
         super().run(tmp, task_vars)
-        return dict(self._execute_module(module_args={**self._task.args, "asker": controller()}, task_vars=task_vars))
+        asker = controller()
+        if self._task.args.get("state") != "kept":
+            return dict(self._execute_module(module_args={**self._task.args, "asker": asker}, task_vars=task_vars))
+        try:
+            self._see_kept(asker)
+        except LampError as error:
+            return {"failed": True, "changed": False, **error.as_result()}
+        return {"changed": False, "holder": shown(asker)}
+
+    def _see_kept(self, asker: dict[str, t.Any]) -> None:
+        lock = DeployLock(self._task.args.get("path", FOLDER), self._task.args.get("name", ""))
+        file = shlex.quote(str(lock.path))
+        answer = self._low_level_execute_command(f"[ ! -e {file} ] || cat {file}")
+        if answer["rc"]:
+            raise lock.failure(str(answer["stderr"] or answer["stdout"]).strip())
+        # What a shell says of its own, when it begins, is no part of the file.
+        lines = str(answer["stdout"]).splitlines()
+        text = next((line for line in lines if line.startswith("{")), "")
+        see_kept(lock, named(text) if text else None, asker)

@@ -15,6 +15,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 
 Holder = t.Dict[str, t.Any]  # user, since, controller, machine, boot, namespace, whole_machine, pid, started
 PLACE = ("controller", "machine", "namespace")
+FOLDER = "/var/lib/lamp.cluster/locks"
 
 
 class DeployLock:
@@ -27,24 +28,24 @@ class DeployLock:
 
     def changing(self) -> t.ContextManager[None]:
         """One process at a time."""
-        return _durable.changing(self.path, self._failure)
+        return _durable.changing(self.path, lambda error: self.failure(str(error.strerror)))
 
     def holder(self) -> Holder | None:
         """Who holds it; ``{}`` where there is a lock, but it names nobody."""
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
+            return named(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except ValueError:
+        except UnicodeError:
             return {}
         except OSError as error:
-            raise self._failure(error) from error
-        return found if isinstance(found, dict) else {}
+            raise self.failure(str(error.strerror)) from error
 
-    def _failure(self, error: OSError) -> LampError:
+    def failure(self, reason: str) -> LampError:
+        """The error for a lock that says nothing."""
         return LampError(
             "deploy_lock_io",
-            f"The lock {self.path} cannot be read or written: {error.strerror}.",
+            f"The lock {self.path} cannot be read or written: {reason}.",
             "Run the play as root; see that the disk is not full.",
         )
 
@@ -57,6 +58,27 @@ class DeployLock:
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
             _durable.sync_folder(self.path.parent)
+
+
+def named(text: str) -> Holder:
+    """The holder that the text of a lock names; ``{}`` where it names nobody."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def see_kept(lock: DeployLock, holder: Holder | None, asker: Holder) -> None:
+    """Return when ``asker`` holds the lock. :raises LampError: ``deploy_lock_lost``"""
+    if holder is not None and same(holder, asker):
+        return
+    now = "and nobody holds it any more" if holder is None else f"and is held by {words(holder)}"
+    raise LampError(
+        "deploy_lock_lost",
+        f"The lock {lock.path} was taken from this run by force, {now}.",
+        "What this run knew of the site may be out of date: ansible-playbook lamp.cluster.status says where it stands.",
+    )
 
 
 def same(holder: Holder, asker: Holder) -> bool:
@@ -87,3 +109,8 @@ def words(holder: Holder) -> str:
     return (
         f"{holder.get('user')} on {holder.get('controller')} (process {holder.get('pid')}) since {holder.get('since')}"
     )
+
+
+def shown(holder: Holder | None) -> Holder:
+    """The part of a holder that is for people."""
+    return {key: holder.get(key) for key in ("user", "controller", "pid", "since")} if holder else {}

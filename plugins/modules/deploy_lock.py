@@ -23,9 +23,12 @@ options:
     type: str
     required: true
   state:
-    description: Whether the lock is to be held by this run of C(ansible-playbook).
+    description:
+      - Whether the lock is to be held by this run of C(ansible-playbook).
+      - V(kept) takes and frees nothing. It fails unless this run holds the lock, which another may have taken by
+        O(force) since. It asks the host's shell alone, as it is for moments in which each second counts.
     type: str
-    choices: [held, free]
+    choices: [held, kept, free]
     default: held
   path:
     description: Folder of the locks.
@@ -47,6 +50,12 @@ EXAMPLES = r"""
     state: held
   run_once: true
 
+- name: See that none has come in by force, before something that must not meet one
+  lamp.cluster.deploy_lock:
+    name: shop
+    state: kept
+  run_once: true
+
 - name: Let them in again
   lamp.cluster.deploy_lock:
     name: shop
@@ -62,13 +71,13 @@ holder:
   sample: {user: root, controller: deploy1, pid: 4711, since: "2026-11-21T03:00:00Z"}
 stale_taken:
   description: The dead (or, with O(force), the other) holder whose lock was taken over; empty when there was none.
-  returned: success
+  returned: success, but for O(state=kept)
   type: str
   sample: ""
 error_code:
   description: >-
-    V(deploy_lock_held), V(deploy_lock_damaged), V(deploy_lock_bad_name), V(deploy_lock_no_controller)
-    or V(deploy_lock_io).
+    V(deploy_lock_held), V(deploy_lock_lost), V(deploy_lock_damaged), V(deploy_lock_bad_name),
+    V(deploy_lock_no_controller) or V(deploy_lock_io).
   returned: on failure
   type: str
 """
@@ -76,7 +85,15 @@ error_code:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.lamp.cluster.plugins.module_utils._deploy_lock import DeployLock, Holder, is_dead, same, words
+from ansible_collections.lamp.cluster.plugins.module_utils._deploy_lock import (
+    FOLDER,
+    DeployLock,
+    Holder,
+    is_dead,
+    same,
+    shown,
+    words,
+)
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
 
@@ -103,11 +120,6 @@ def decide(lock: DeployLock, wanted: str, asker: Holder, force: bool) -> tuple[b
             holder=shown(holder),
         )
     return True, words(holder)
-
-
-def shown(holder: Holder | None) -> Holder:
-    """The part of a holder that is for people."""
-    return {key: holder.get(key) for key in ("user", "controller", "pid", "since")} if holder else {}
 
 
 def deploy_lock(module: AnsibleModule) -> dict[str, t.Any]:
@@ -144,8 +156,8 @@ def main() -> None:
     spec = ArgumentSpec(
         {
             "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["held", "free"], "default": "held"},
-            "path": {"type": "path", "default": "/var/lib/lamp.cluster/locks"},
+            "state": {"type": "str", "choices": ["held", "kept", "free"], "default": "held"},
+            "path": {"type": "path", "default": FOLDER},
             "force": {"type": "bool", "default": False},
             "asker": {"type": "dict"},
         }

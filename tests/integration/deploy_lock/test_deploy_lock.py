@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.action.deploy_lock import controller
+from ansible_collections.lamp.cluster.plugins.module_utils._deploy_lock import DeployLock, see_kept
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
 from tests.support.modules import ModuleResult, run_here, run_module
 
@@ -131,6 +133,24 @@ def test_the_lock_excludes_and_a_dead_holder_is_taken_over(tmp_path: Path) -> No
     assert run_here("deploy_lock", {**given, "state": "free", "force": True})["holder"] == {}
     assert not other.exists()
     assert run_here("deploy_lock", {**given, "name": "../shop"})["error_code"] == "deploy_lock_bad_name"
+
+
+def test_who_holds_it_still_is_asked_of_the_shell_and_changes_nothing(tmp_path: Path) -> None:
+    lock = DeployLock(str(tmp_path), "shop")
+    given = {"name": "shop", "path": str(tmp_path), "state": "kept"}
+    lost = run_here("deploy_lock", given)
+    assert (lost["error_code"], "nobody holds it any more" in lost["msg"]) == ("deploy_lock_lost", True)
+    assert list(tmp_path.iterdir()) == []
+    lock.write(ANN)
+    lost = run_here("deploy_lock", given)
+    assert (lost["error_code"], "held by ann on deploy1" in lost["msg"]) == ("deploy_lock_lost", True)
+    assert lock.holder() == ANN
+    lock.path.unlink()
+    lock.path.mkdir()
+    assert run_here("deploy_lock", given)["error_code"] == "deploy_lock_io"
+    see_kept(lock, ANN, {**ANN, "since": "later"})
+    with pytest.raises(LampError, match="held by bob"):
+        see_kept(lock, BOB, ANN)
 
 
 @pytest.mark.parametrize("options", [(), ("--check",)])

@@ -369,10 +369,13 @@ def test_what_a_drop_put_aside_is_owed_until_a_later_entry_says_that_it_is_gone(
 
 
 def test_hooks_of_no_moment_and_of_no_file_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "tell.yml").touch()
+    (tmp_path / "tell.yml").write_text("- ansible.builtin.meta: end_host\n")
+    for number, written in enumerate(("- meta: end_play", '[{"ansible.builtin.meta": "end_batch"}]')):
+        (tmp_path / f"end{number}.yml").write_text(f"{written}\n")
     hooks = {
         "after_record": f"{tmp_path}/tell.yml", "on_failure": "hooks/tell.yml",
         "after_smoke": f"{tmp_path}/tell.yml", "before_switch": f"{tmp_path}/missing.yml",
+        "before_plan": f"{tmp_path}/end0.yml", "after_plan": f"{tmp_path}/end1.yml",
     }  # fmt: skip
     loader = DataLoader()
     variables = loader.load_from_file(str(ROOT / "roles/deploy/vars/main.yml"), trusted_as_template=True)
@@ -380,4 +383,6 @@ def test_hooks_of_no_moment_and_of_no_file_are_refused(tmp_path: Path) -> None:
     assert templar.template(trust_as_template("{{ deploy__hook_refusals }}")) == [
         "deploy_hooks names no such moment: after_smoke.",
         f"deploy_hooks names files that are not there: {tmp_path}/missing.yml.",
+        "deploy_hooks names files with meta: end_play, which ends a deploy as if it were done:"
+        f" {tmp_path}/end0.yml, {tmp_path}/end1.yml.",
     ]

@@ -44,7 +44,7 @@ def evaluated(name: str, plan: dict[str, Any], **variables: Any) -> Any:
     state = {
         "ansible_play_hosts_all": ["w0"], "hostvars": {"w0": {}}, "deploy_on_failure": "stay", "deploy__plan": plan,
         "dbdeploy_result": UNTOUCHED, "dbdeploy_undone": UNTOUCHED, "dbdeploy_acknowledged": UNTOUCHED,
-        "deploy__switched_hosts": [], **variables,
+        "deploy__kept": {}, "deploy__recovery": "", "deploy__switched_hosts": [], **variables,
     }  # fmt: skip
     return Templar(loader, {**known, **state}).template(trust_as_template(f"{{{{ {name} }}}}"))
 
