@@ -101,6 +101,20 @@ options:
     type: list
     elements: str
     default: []
+  replaced:
+    description:
+      - The releases that are live and whose place is to be taken by the one that the deltas are of, with
+        O(state=applied). Users may have begun sessions under them since a drop was done, so that it is recorded anew,
+        of every tag in O(drop_tags), and of each tagged delta that one of these releases lacks.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      deltas:
+        description: The numbers of its deltas.
+        type: list
+        elements: int
+        required: true
   output_file:
     description:
       - Write what the run would do as a script for the C(mariadb) or C(mysql) client into this file, on the host that

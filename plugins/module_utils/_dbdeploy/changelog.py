@@ -86,6 +86,7 @@ class Changelog:
         self.state = quote_identifier(f"{table}_state")
         self.drop = quote_identifier(f"{table}_drop")
         self.release_tags: list[str] = []  # drops to record with the next delta that completes, or to forget with it
+        self.again: list[str] = []  # those of them that were done, and are due anew
         self.look()
 
     @property
@@ -212,8 +213,11 @@ class Changelog:
         return {tag: bool(done) for tag, done in rows}
 
     def drop_sql(self, tag: str) -> str:
-        """Records a drop as due; one that was recorded before stays as it is."""
-        return f"INSERT IGNORE INTO {self.drop} (delta_set, tag) VALUES ({self.set_literal}, {literal(tag)})"
+        """Records a drop as due; one that was recorded before stays as it is, unless it is due ``again``."""
+        row = f"INTO {self.drop} (delta_set, tag) VALUES ({self.set_literal}, {literal(tag)})"
+        if tag in self.again:
+            return f"INSERT {row} ON DUPLICATE KEY UPDATE done_at = NULL, recorded_at = CURRENT_TIMESTAMP"
+        return f"INSERT IGNORE {row}"
 
     def drops_sql(self, deltas: t.Iterable[Delta]) -> list[str]:
         """Records the drops that are due once ``deltas`` are complete: their own, and those of the release."""

@@ -29,6 +29,7 @@ class Settings:
         self.accept_changed: bool = params["accept_changed"]
         self.on_unknown: str = params["on_unknown"]
         self.drop_tags: list[str] = [drop_tag(tag) for tag in params["drop_tags"] or []]
+        self.replaced: list[set[int]] = [set(release["deltas"]) for release in params["replaced"] or []]
 
 
 class Engine:
@@ -163,16 +164,33 @@ class Engine:
 
     def due(self, also: t.Iterable[str] = ()) -> list[str]:
         """The drops that are due once ``also`` are recorded."""
-        return sorted(
-            {tag for tag, done in self.drops.items() if not done} | {tag for tag in also if tag not in self.drops}
-        )
+        return sorted({tag for tag, done in self.drops.items() if not done} | set(also))
 
     def new_tags(self) -> list[str]:
         """The drops that this run records."""
         if self.settings.state != "applied":
             return []
         tags = [delta.drop_tag for delta in self.pending() if delta.tagged] + self.settings.drop_tags
-        return [tag for tag in dict.fromkeys(tags) if tag not in self.drops]
+        return [*(tag for tag in dict.fromkeys(tags) if tag not in self.drops), *self.again()]
+
+    def again(self) -> list[str]:
+        """The drops that were done, and that this run records anew: code comes to an end that lacks what is tagged."""
+        if self.settings.state != "applied" or not self.settings.replaced:
+            return []
+        lacked = [
+            delta.drop_tag
+            for delta in self.deltas
+            if self.drops.get(delta.drop_tag)
+            and any(delta.number not in numbers for numbers in self.settings.replaced)
+            and delta.tagged
+        ]
+        return [tag for tag in dict.fromkeys(lacked + self.settings.drop_tags) if self.drops.get(tag)]
+
+    def hand_tags(self) -> None:
+        """Have the changelog record, or forget, with the first delta that completes what that is not tagged with."""
+        self.changelog.again = self.again()
+        tags = self.settings.drop_tags + self.changelog.again if self.settings.state in PARTS else []
+        self.changelog.release_tags = list(dict.fromkeys(tags))
 
     def forgotten_tags(self) -> list[str]:
         """The recorded drops that this run takes back."""
@@ -215,8 +233,7 @@ class Engine:
             self.check()
         result = self.plan()
         self.changelog.create(drops=bool(self.new_tags()))
-        if self.settings.state in PARTS:
-            self.changelog.release_tags = self.settings.drop_tags
+        self.hand_tags()
         runner = Runner(self.changelog, lock, self.settings.on_unknown)
         kind = {"applied": "applied", "undone": "undone", "baselined": "baselined"}.get(self.settings.state, "")
         try:

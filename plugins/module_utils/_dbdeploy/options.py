@@ -31,6 +31,12 @@ ARGUMENTS = MYSQL_ARGUMENTS + ArgumentSpec(
         "on_unknown": {"type": "str", "choices": ["fail", "retry", "skip"], "default": "fail"},
         "session_table": {"type": "str", "default": ""},
         "drop_tags": {"type": "list", "elements": "str", "default": []},
+        "replaced": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {"deltas": {"type": "list", "elements": "int", "required": True}},
+        },
         "output_file": {"type": "path"},
         "undo_output_file": {"type": "path"},
         "allow_unreplicated": {"type": "bool", "default": False},

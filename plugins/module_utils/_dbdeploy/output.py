@@ -95,7 +95,7 @@ class Scripts:
             )
         undone = state == "undone"
         self._begin(todo, applied=undone)
-        self.changelog.release_tags = [] if state == "baselined" else self.engine.settings.drop_tags
+        self.engine.hand_tags()
         for delta in todo:
             self._delta(delta, "undo" if undone else "do", records_only=state == "baselined")
         self._rest(self.changelog.forget_drops_sql([]) if undone else self.changelog.drops_sql([]))

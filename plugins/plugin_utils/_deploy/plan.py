@@ -14,6 +14,7 @@ from .refusals import no_way_back, not_undone, numbers, rejected, undecided, und
 
 Plan = t.Dict[str, t.Any]
 WINDOW, ROLLING, AT_ONCE, NOTHING = "window", "rolling", "at once", "nothing"
+DEPLOYED = "deployed"  # what the journal has of a deploy that came to its end
 
 
 def _ways_back(looks: t.Mapping[str, Look], from_: t.Mapping[str, str]) -> dict[str, bool]:
@@ -64,6 +65,19 @@ def _unsound(  # noqa: PLR0911 (a table of cases, the first that holds)
     if blocked_by(looks) and not begun:
         return "The site was blocked before it, by a deploy that told nobody how it ended."
     return ""
+
+
+def replaced(looks: t.Mapping[str, Look], release: str) -> list[dict[str, t.Any]]:
+    """The releases whose place ``release`` takes, each with the numbers of its deltas: users have sessions of theirs.
+
+    Where it was deployed to its end, and that was the last thing done, hosts that run another one only come late.
+    """
+    live = {look["current"] for look in looks.values()} - {""}
+    told = last(looks)
+    if release in live and (told.get("kind"), told.get("release"), told.get("result")) == ("deploy", release, DEPLOYED):
+        return []
+    deltas = {known["release"]: known["deltas"] for look in looks.values() for known in look["releases"]}
+    return [{"deltas": deltas.get(name, [])} for name in sorted(live - {release})]
 
 
 def _mode(wanted: str, reasons: list[str], balancers: list[str], from_: t.Mapping[str, str]) -> tuple[str, str]:
@@ -151,6 +165,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         "numbers": sorted({delta["number"] for delta in pending} | set(continued.get("numbers", []))),
         "ahead": ahead or [],
         "drop": drop,
+        "replaced": replaced(looks, release),
         "owing": owing(looks),
         "found_blocked": blocked_by(looks),
         "unsound": _unsound(looks, between, [delta["number"] for delta in pending]),

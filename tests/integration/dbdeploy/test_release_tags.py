@@ -1,9 +1,15 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A tag of the release itself is recorded with the first of its deltas that completes, and not before."""
+"""A tag of the release itself is recorded with the first of its deltas that completes, and not before.
+
+Where other code was live meanwhile, what was done is recorded anew.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,3 +70,62 @@ def test_a_delta_that_another_tool_began_records_it_too(deltas: Folder) -> None:
     deltas.write(_2_fails=FAILS)
     assert deltas.here(on_unknown="skip", drop_tags=["r1"])["error_code"] == "dbdeploy_statement_failed"
     assert (deltas.applied(), due(deltas)) == ([1], ["r1"])
+
+
+TAGGED = "-- @DROP-SESSIONS\nDO 2;\n"
+
+
+@pytest.fixture
+def dropped(deltas: Folder) -> Folder:
+    """The drops of the release r1 and of its second delta are done."""
+    deltas.write(_1_item=TABLE, _2_tagged=TAGGED)
+    assert deltas.here(drop_tags=["r1"])["drop_reasons"] == ["2_tagged.sql", "r1"]
+    assert deltas.here(state="sessions_dropped")["changed"]
+    return deltas
+
+
+@pytest.mark.parametrize(
+    ("tags", "replaced", "again"),
+    [
+        (["r1"], [], []),
+        (["r1"], [[1, 2]], ["r1"]),
+        ([], [[1, 2]], []),
+        ([], [[1]], ["2_tagged.sql"]),
+        (["r1"], [[]], ["2_tagged.sql", "r1"]),
+        (["r1"], [[1, 2], [1]], ["2_tagged.sql", "r1"]),
+    ],
+)
+def test_a_drop_that_was_done_is_due_again_where_code_is_replaced_that_lacks_what_is_tagged(
+    dropped: Folder, tags: list[str], replaced: list[list[int]], again: list[str]
+) -> None:
+    given: dict[str, Any] = {"drop_tags": tags, "replaced": [{"deltas": numbers} for numbers in replaced]}
+    plan = dropped.here(**given, check=True, diff=True)
+    assert plan.get("diff", {}).get("prepared", "") == "".join(f"-- record a session drop: {tag}\n" for tag in again)
+    done = dropped.here(**given)
+    for result in (plan, done):
+        assert (result["drop_reasons"], result["changed"], result["applied"]) == (again, bool(again), [])
+    assert due(dropped) == again
+    assert dropped.here(state="sessions_dropped")["changed"] is bool(again)
+    assert dropped.here(drop_tags=tags)["drop_reasons"] == []
+
+
+def test_it_is_due_again_with_the_first_delta_that_completes(dropped: Folder) -> None:
+    dropped.write(_3_fails=ROW + FAILS)
+    assert dropped.here(drop_tags=["r1"], replaced=[{"deltas": []}])["error_code"] == "dbdeploy_statement_failed"
+    assert due(dropped) == []
+    dropped.write(_3_fails=ROW, _4_fails=FAILS)
+    assert dropped.here(drop_tags=["r1"], replaced=[{"deltas": []}])["error_code"] == "dbdeploy_statement_failed"
+    assert (dropped.applied(), due(dropped)) == ([1, 2, 3], ["2_tagged.sql", "r1"])
+
+
+def test_what_is_not_tagged_any_more_or_was_baselined_is_not_due_again(dropped: Folder) -> None:
+    dropped.write(_2_tagged="DO 2;\n", _3_baselined=TAGGED)
+    dropped.here(state="baselined", to=3)
+    assert dropped.here(replaced=[{"deltas": []}], accept_changed=True)["drop_reasons"] == []
+
+
+def test_a_script_records_it_anew_as_a_run_does(dropped: Folder, tmp_path: Path) -> None:
+    script = tmp_path / "do.sql"
+    dropped.here(drop_tags=["r1"], replaced=[{"deltas": []}], output_file=str(script))
+    dropped.server.client(script.read_text(), database=dropped.database)
+    assert due(dropped) == ["2_tagged.sql", "r1"]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When the tag of a release drops sessions, and when it does so again: over rollbacks, undone deltas, new hosts."""
+"""When a tag drops sessions, and when it does so again: over rollbacks, undone deltas, older releases."""
 
 from __future__ import annotations
 
@@ -48,17 +48,15 @@ def add(controller: Controller, version: str, **deltas: str) -> None:
 
 
 @pytest.mark.long
-def test_the_tag_of_a_release_that_was_left_drops_again_when_that_release_comes_again(
+def test_a_tag_drops_whenever_what_bears_it_takes_the_place_of_code_that_lacks_it(
     controller: Controller, mariadb: MariaDB, database: str
 ) -> None:
     login = {f"dbdeploy_{name}": value for name, value in {**mariadb.login, "login_db": database}.items()}
     undoes = "CREATE TABLE {0} (a INT);\n-- @UNDO\nDROP TABLE {0};\n"
+    second = {"_2_second": "-- @DROP-SESSIONS\n" + undoes.format("second")}
     for version, deltas in {
-        "1": {},
-        "2": {},
-        "3": {"_2_second": undoes.format("second")},
-        "4": {"_3_third": undoes.format("third")},
-    }.items():
+        "1": {}, "2": {}, "3": second, "4": second, "5": {**second, "_3_third": undoes.format("third")}, "6": second,
+    }.items():  # fmt: skip
         add(controller, version, **deltas)
 
     def deploy(version: str, *, tagged: bool = False, **more: Any) -> dict[str, Any]:
@@ -70,11 +68,12 @@ def test_the_tag_of_a_release_that_was_left_drops_again_when_that_release_comes_
     tasks = [
         deploy("1"),
         visit(controller), deploy("2", tagged=True),
-        back, visit(controller), deploy("2", tagged=True),
-        visit(controller), deploy("3", tagged=True),
-        undo, visit(controller), deploy("3", tagged=True),
-        undo, visit(controller), {"block": [deploy("4", tagged=True, **broken)], "rescue": [visit(controller)]},
-        deploy("1"),
+        deploy("1"), visit(controller), deploy("2", tagged=True),
+        visit(controller), deploy("3"),
+        back, visit(controller), deploy("4"),
+        undo, visit(controller), deploy("4"),
+        visit(controller), {"block": [deploy("5", tagged=True, **broken)], "rescue": [visit(controller)]},
+        deploy("6"),
     ]  # fmt: skip
     variables = {**controller.variables, **login, "deploy_deltas": "db"}
     code, output = controller.run([controller.play(tasks, hosts="a", vars=variables)])
@@ -82,9 +81,10 @@ def test_the_tag_of_a_release_that_was_left_drops_again_when_that_release_comes_
     journal, _of_b = controller.journals("museum")
     assert [(entry["result"], entry.get("sessions_dropped", 0)) for entry in journal] == [
         ("deployed", 0),
+        ("deployed", 1), ("deployed", 0), ("deployed", 1),
         ("deployed", 1), ("rolled back", 0), ("deployed", 1),
-        ("deployed", 1), ("rolled back", 0), ("deployed", 1),
-        ("rolled back", 0), ("failed, undone", 1), ("deployed", 0),
+        ("rolled back", 0), ("deployed", 1),
+        ("failed, undone", 1), ("deployed", 0),
     ]  # fmt: skip
     assert "Sessions: kept, also those of newer code; lamp.cluster.purge_sessions ends them" in output
     assert mariadb.query("SELECT COUNT(*) FROM changelog_drop WHERE done_at IS NULL", database=database) == [(0,)]

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.plan import deploy_plan, rollback_plan
+from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.plan import deploy_plan, replaced, rollback_plan
 from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.standing import standing
 
 from tests.support.modules import ROOT
@@ -245,23 +245,24 @@ def test_what_a_cut_off_rolling_deploy_left_out_takes_requests_again_also_when_t
     ],
 )
 def test_without_a_database_a_tagged_release_drops_until_it_was_switched_to(current: str, due: bool) -> None:
-    hosts = {
+    hosts: dict[str, dict[str, Any]] = {
         f"w{number}": {
             "inventory_hostname": f"w{number}", "deploy__run": 1, "release_staged": {"switch_due": True},
-            "deploy__look": {"current": "" if name == "-" else name, "journal": []},
+            "deploy__look": {"current": "" if name == "-" else name, "journal": [], "releases": []},
         }
         for number, name in enumerate(current)
     }  # fmt: skip
     known = {
         "hostvars": hosts, "ansible_play_hosts_all": list(hosts), "deploy__run": 1, "deploy__recovery": "",
         "deploy_deltas": "", "deploy__artifact": {"release": "b", "drop_sessions": True},
+        "deploy__replaced": replaced({name: host["deploy__look"] for name, host in hosts.items()}, "b"),
     }  # fmt: skip
     assert evaluated("deploy__drop_due", {}, **known) is due
     known["deploy__artifact"] = {"release": "b", "drop_sessions": False}
     assert evaluated("deploy__drop_due", {}, **known) is False
 
 
-def test_what_is_gone_back_from_is_tagged_anew() -> None:
+def test_what_is_gone_back_from_makes_no_other_release_drop() -> None:
     here = {"deploy__look": {"releases": [{"release": name} for name in "abc"]}}
     known = {"hostvars": {"w0": here}}
     assert evaluated("deploy__left_drop_tags", deploy(), **known) == ["release b", "release c"], "a is gone back to"
