@@ -53,6 +53,47 @@ def plan_of_a_deploy(folder: Path, **options: Any) -> str:
     return play(folder, "plan.yml")
 
 
+# -- what would leave some
+
+
+DROP = """
+- hosts: web1
+  gather_facts: false
+  vars_files: [variables.json]
+  tasks:
+    - block:
+        - &plan
+          ansible.builtin.include_role: {name: lamp.cluster.deploy, tasks_from: plan_drop, rolespec_validate: false}
+          vars: {dbdeploy_plan: {pending: []}}
+        - ansible.builtin.include_role: {name: lamp.cluster.deploy, tasks_from: drop, rolespec_validate: false}
+      rescue:
+        - &refused
+          ansible.builtin.debug: {msg: "refused, {{ ansible_failed_result.msg }}"}
+    - vars: {session_purge_where: blocked}
+      block: [*plan]
+      rescue: [*refused]
+"""
+
+
+@pytest.mark.parametrize("given", [(), ("-e", "session_purge_older_than=2h")])
+def test_a_tagged_drop_is_of_all_sessions_whatever_the_inventory_has_for_purges_by_hand(
+    tmp_path: Path, given: tuple[str, ...]
+) -> None:
+    session = tmp_path / "sessions" / "sess_a"
+    session.parent.mkdir()
+    session.touch()
+    variables = {
+        "session_purge_store": "files", "session_purge_save_path": str(session.parent),
+        "session_purge_older_than": "2h", "ansible_python_interpreter": str(BIN / "python"),
+    }  # fmt: skip
+    (tmp_path / "variables.json").write_text(json.dumps(variables))
+    (tmp_path / "drop.yml").write_text(DROP)
+    output = play(tmp_path, "drop.yml", *given)
+    refusal = "refused, The build is tagged to drop all sessions, and {} would leave some of them."
+    assert (session.exists(), refusal.format("session_purge_older_than") in output) == (bool(given), bool(given))
+    assert f"{'session_purge_older_than and ' if given else ''}session_purge_where would leave some" in output
+
+
 # -- Redis
 
 
