@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -162,6 +164,35 @@ def test_what_keeps_nginx_from_starting_is_taken_back_before_a_reload(site: Bloc
     assert subprocess.run([site.folder / "bin" / "nginx", "-t", "-q"], check=False).returncode == 1
     site.role(maintenance_reload_command=[], maintenance_service="none")  # there is no service to reload here
     assert site.rules.read_text() == text
+
+
+@pytest.mark.parametrize("site", ["haproxy"], indirect=True)
+def test_rules_go_into_the_named_frontends_alone(site: BlockableSite, tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    text = (
+        "defaults\n mode http\n timeout connect 1s\n timeout client 1s\n timeout server 1s\n"
+        " frontend plain\n  bind 127.0.0.1:1\nlisten web.tls\n bind 127.0.0.1:2\n"
+        "frontend of_another_site\n bind 127.0.0.1:3\n"
+    )
+    config.write_text(text)
+    given: dict[str, Any] = {"maintenance_name": "other", "maintenance_haproxy_config": str(config)}
+    code, output = site.role(**given, maintenance_haproxy_frontends=["plain", "webxtls"])
+    assert (code, "has 0 sections `frontend webxtls`" in " ".join(output.split())) == (2, True), output
+    assert config.read_text() == text
+    code, output = site.role(**given, maintenance_haproxy_frontends=["plain", "web.tls"])
+    assert code == 0, output
+    sections = re.split("^ *(?:frontend|listen) ", config.read_text(), flags=re.MULTILINE)
+    assert ["X-Lamp-Rules" in section for section in sections] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("site", ["nginx"], indirect=True)
+def test_a_file_without_a_virtual_host_is_named(site: BlockableSite, tmp_path: Path) -> None:
+    empty = tmp_path / "shop-tls"
+    empty.write_text("# moved elsewhere\n")
+    server = site.server
+    assert isinstance(server, Nginx)
+    code, output = site.role(maintenance_vhosts=[str(server.site), str(empty)])
+    assert (code, f"In {empty} the role found no server" in " ".join(output.split())) == (2, True), output
 
 
 @pytest.mark.parametrize("site", ["nginx"], indirect=True)
