@@ -7,6 +7,7 @@ declare(strict_types=1);
 namespace Lamp\Cluster\Tests;
 
 use Lamp\Cluster\Session\Handlers;
+use PHPUnit\Framework\Attributes\DataProvider;
 
 final class MysqlVariableSessionHandlerTest extends MysqlTestCase
 {
@@ -44,6 +45,63 @@ final class MysqlVariableSessionHandlerTest extends MysqlTestCase
         $this->save(['a' => 2, 'b' => ['c' => 'd|e']]);
         self::assertEquals(['a' => 2, 'b' => ['c' => 'd|e']], $this->load());
         self::assertSame('', $this->errors());
+    }
+
+    public function testWhatWasRemovedDoesNotComeBackWithARequestThatSawTheSessionBeforeItWasTakenApart(): void
+    {
+        $former = Handlers::make(['handler' => 'mysql'] + $this->settings());
+        $former->open('', 'PHPSESSID');
+        $former->read(self::ID);
+        $former->write(self::ID, serialize(['user' => 1, 'cart' => 2]));
+        $late = $this->opened();
+        self::assertTrue($late->validateId(self::ID));
+        $this->load();
+        $this->save(['cart' => 2]);
+        self::assertSame(['cart' => 2], unserialize($late->read(self::ID)));
+        self::assertSame(['cart' => 2], $this->load());
+        self::assertSame('', $this->errors());
+    }
+
+    public function testARequestThatWritesMakesTheSessionYoungAndOneThatOnlyReadsDoesNot(): void
+    {
+        $this->save(['a' => 1, 'b' => 2]);
+        foreach ([[['a' => 1, 'b' => 2], false], [['a' => 2, 'b' => 2], true], [['a' => 2], true]] as [$variables, $young]) {
+            $this->database->exec('UPDATE lamp_session SET updated_at = 1');
+            $this->save($variables);
+            $now = $this->database->query('SELECT updated_at > 1 FROM lamp_session')->fetchColumn();
+            self::assertSame($young, (bool) $now);
+        }
+    }
+
+    public static function lockings(): iterable
+    {
+        yield ['none'];
+        yield ['row'];
+    }
+
+    /** @dataProvider lockings */
+    #[DataProvider('lockings')]
+    public function testWhatDoesNotFitStaysAsItWasAndAllElseIsDone(string $locking): void
+    {
+        $this->save(['large' => 0, 'gone' => 0, 'a' => 0]);
+        $this->database->exec('UPDATE lamp_session SET expires_at = UNIX_TIMESTAMP() + 10');
+        $packet = $this->database->query('SELECT @@global.max_allowed_packet')->fetchColumn();
+        $this->database->exec('SET GLOBAL max_allowed_packet = 4194304');
+        try {
+            $handler = Handlers::make(['locking' => $locking] + $this->settings());
+            $handler->open('', 'PHPSESSID');
+            $handler->read(self::ID);
+            $handler->write(self::ID, serialize(
+                ['large' => str_repeat('x', 5 << 20), 'a' => 1, str_repeat('n', 1 << 17) => 2, 'b' => 3],
+            ));
+            $handler->close();
+        } finally {
+            $this->database->exec("SET GLOBAL max_allowed_packet = $packet");
+        }
+        self::assertEquals(['large' => 0, 'a' => 1, 'b' => 3], $this->load());
+        $left = $this->database->query('SELECT expires_at - UNIX_TIMESTAMP() FROM lamp_session')->fetchColumn();
+        self::assertGreaterThan(900, (int) $left);
+        self::assertStringContainsString('max_allowed_packet', $this->errors());
     }
 
     public function testWhatAPurgeLeftDoesNotComeBackWithItsId(): void

@@ -18,13 +18,20 @@ use PDOStatement;
 final class MysqlConnection
 {
     /** The connection is gone: another one may help. */
-    private const LOST = [2002, 2003, 2006, 2013, 1927];
+    private const LOST = [2002, 2003, 2006, 2013, 1927, 4031];
 
     /** The server is not fit for work: no node of a cluster, shutting down, read-only, full. */
     private const UNFIT = [1040, 1047, 1053, 1290, 1836];
 
     /** Deadlock, or a conflict in Galera or Group Replication: nothing took effect, and the next try may succeed. */
-    private const AGAIN = [1213, 3101];
+    private const AGAIN = [1213, 3101, 1180];
+
+    /** A packet, or a value, that is too large; 2006 where the server only closes the connection. */
+    private const TOO_LARGE = 1153;
+    private const TOO_LONG = 1406;
+
+    /** Every server takes packets of so many bytes; whether it takes a larger one is asked first. */
+    private const PACKET = 1 << 18;
 
     /** The variable is a number, and from MariaDB 12 on a word. */
     private const IS_READ_ONLY = "SELECT CONCAT(@@GLOBAL.read_only) NOT IN ('0', 'OFF')";
@@ -71,22 +78,89 @@ final class MysqlConnection
      */
     public function run(string $sql, array $values): PDOStatement
     {
+        $send = fn (): PDOStatement => $this->send($sql, $values);
+        if ($this->pdo?->inTransaction()) {
+            return $send(); // it cannot be sent again by itself: what was done before it is gone
+        }
+        return $this->persist($send, preg_match('/^(INSERT|UPDATE|DELETE)/', $sql) === 1);
+    }
+
+    /**
+     * Do $work in one transaction, that of hold() if it is open: all of it or nothing. Where trying again may help, all
+     * of it is done again: it must not matter whether it was done before.
+     *
+     * @throws PDOException
+     */
+    public function transaction(callable $work): mixed
+    {
+        return $this->persist(function () use ($work): mixed {
+            $this->begin();
+            $result = $work();
+            $this->pdo?->commit();
+            return $result;
+        }, true);
+    }
+
+    /**
+     * What $read gives, in a transaction that keeps its locks until transaction() or end() comes.
+     *
+     * @throws PDOException
+     */
+    public function hold(callable $read): mixed
+    {
+        return $this->persist(function () use ($read): mixed {
+            $this->begin();
+            return $read();
+        }, false);
+    }
+
+    /** Give up what hold() holds. */
+    public function end(): void
+    {
+        try {
+            if ($this->pdo?->inTransaction()) {
+                $this->pdo->rollBack();
+            }
+        } catch (PDOException) {
+            $this->pdo = null; // and the server gives it up
+        }
+    }
+
+    public static function isTooLarge(PDOException $problem): bool
+    {
+        return in_array(self::number($problem), [self::TOO_LARGE, self::TOO_LONG], true);
+    }
+
+    /** Unless one is open: session_reset() reads again without a close before it. */
+    private function begin(): void
+    {
+        if (!$this->pdo?->inTransaction()) {
+            $this->pdo?->exec('SET TRANSACTION ISOLATION LEVEL READ COMMITTED'); // no locks on gaps: new ids wait for nobody
+            $this->pdo?->beginTransaction();
+        }
+    }
+
+    /** What $work gives, which is done again where that may help; a transaction that it began does not stay open. */
+    private function persist(callable $work, bool $writes): mixed
+    {
         for ($tries = $conflicts = 0; ;) {
-            $pdo = $this->pdo ??= $this->connect();
-            if ($this->readOnly && preg_match('/^(INSERT|UPDATE|DELETE)/', $sql)) {
+            $this->pdo ??= $this->connect();
+            if ($this->readOnly && $writes) {
                 $this->pdo = null;
-                $pdo = $this->pdo = $this->connect();
+                $this->pdo = $this->connect();
                 if ($this->readOnly) {
                     throw new PDOException('no server takes writes');
                 }
             }
             $begin = microtime(true);
             try {
-                $statement = $pdo->prepare($sql);
-                $statement->execute($values);
-                return $statement;
-            } catch (PDOException $problem) {
-                if ($this->isConflict($problem) && ++$conflicts < self::CONFLICTS) {
+                return $work();
+            } catch (\Throwable $problem) {
+                $this->end();
+                if (!$problem instanceof PDOException) {
+                    throw $problem;
+                }
+                if (in_array(self::number($problem), self::AGAIN, true) && ++$conflicts < self::CONFLICTS) {
                     usleep(random_int(0, 2000 * $conflicts)); // or those who met here would meet again
                 } elseif (++$tries >= self::TRIES || !$this->mayTryAgain($problem, microtime(true) - $begin)) {
                     throw $problem;
@@ -95,26 +169,24 @@ final class MysqlConnection
         }
     }
 
-    /** Start a transaction, unless one is open; end() commits it. */
-    public function begin(): void
+    /** @param list<mixed> $values */
+    private function send(string $sql, array $values): PDOStatement
     {
-        if ($this->pdo?->inTransaction()) {
-            return; // session_reset() reads again without a close before it
+        $bytes = strlen($sql) + array_sum(array_map(static fn (mixed $value): int => strlen((string) $value) + 16, $values));
+        if ($bytes > self::PACKET && $bytes > (int) $this->pdo->query('SELECT @@max_allowed_packet')->fetchColumn()) {
+            // The server would close the connection, and end what is under way on it.
+            $problem = new PDOException("$bytes bytes are more than max_allowed_packet");
+            $problem->errorInfo = ['08S01', self::TOO_LARGE, $problem->getMessage()];
+            throw $problem;
         }
-        $this->run('SET TRANSACTION ISOLATION LEVEL READ COMMITTED', []); // no locks on gaps: new ids wait for nobody
-        $this->pdo?->beginTransaction();
-    }
-
-    public function end(): void
-    {
-        if ($this->pdo?->inTransaction()) {
-            $this->pdo->commit();
-        }
+        $statement = $this->pdo->prepare($sql);
+        $statement->execute($values);
+        return $statement;
     }
 
     private function mayTryAgain(PDOException $problem, float $seconds): bool
     {
-        $number = (int) ($problem->errorInfo[1] ?? 0);
+        $number = self::number($problem);
         if (in_array($number, self::LOST, true)) {
             // A connection that broke is made again; a server that was silent for so long is left alone.
             if ($seconds >= $this->readTimeout) {
@@ -131,9 +203,9 @@ final class MysqlConnection
         return false;
     }
 
-    private function isConflict(PDOException $problem): bool
+    private static function number(PDOException $problem): int
     {
-        return in_array((int) ($problem->errorInfo[1] ?? 0), self::AGAIN, true) && !$this->pdo?->inTransaction();
+        return (int) ($problem->errorInfo[1] ?? 0);
     }
 
     /** @throws PDOException what the last server said, when none could be reached */

@@ -11,7 +11,7 @@ final class MysqlSessionHandler extends MysqlStore
 {
     public function read(string $id): string
     {
-        $row = $this->attempt('read', fn (): array => $this->current($id));
+        $row = $this->attempt('read', fn (): array => $this->locked($id, fn (): array => $this->current($id)));
         if ($row === null) {
             $this->epoch = null;
             return '';
@@ -25,13 +25,15 @@ final class MysqlSessionHandler extends MysqlStore
         if ($this->epoch === null) {
             return true; // it was not read: see Store
         }
-        $this->attempt('write', fn () => $this->existed ? $this->update($id, $data) : $this->insert($id, $data));
+        $write = fn () => $this->existed ? $this->update($id, $data) : $this->insert($id, $data);
+        $this->attempt('write', fn () => $this->change($write));
         return true;
     }
 
     public function destroy(string $id): bool
     {
-        $this->attempt('destroy', fn () => $this->connection->run('DELETE FROM lamp_session WHERE id = ?', [$this->key($id)]));
+        $delete = fn () => $this->connection->run('DELETE FROM lamp_session WHERE id = ?', [$this->key($id)]);
+        $this->attempt('destroy', fn () => $this->change($delete));
         return true;
     }
 

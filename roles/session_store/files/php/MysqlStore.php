@@ -11,7 +11,8 @@ use PDOException;
 
 abstract class MysqlStore extends Store
 {
-    private ?string $locked = null;
+    /** The name of the advisory lock that is held. */
+    private ?string $lock = null;
 
     /** @var array{string, array<string, mixed>}|null  what validateId() found, for read(), which PHP calls next */
     private ?array $looked = null;
@@ -28,11 +29,10 @@ abstract class MysqlStore extends Store
 
     public function close(): bool
     {
-        // First the commit, then the lock: who gets the lock next must see what was written.
         $this->attempt('end', fn () => $this->connection->end());
-        if ($this->locked !== null) {
-            $this->attempt('unlock', fn () => $this->connection->run('DO RELEASE_LOCK(?)', [$this->locked]));
-            $this->locked = null;
+        if ($this->lock !== null) {
+            $this->attempt('unlock', fn () => $this->connection->run('DO RELEASE_LOCK(?)', [$this->lock]));
+            $this->lock = null;
         }
         if ($this->cleanUpDue) {
             $this->cleanUpDue = false;
@@ -54,13 +54,41 @@ abstract class MysqlStore extends Store
         if (!$this->existed) {
             return $this->write($id, $data);
         }
-        $sql = 'UPDATE lamp_session SET expires_at = UNIX_TIMESTAMP() + ? WHERE id = ? AND epoch = ?';
-        $this->attempt('touch', fn () => $this->connection->run($sql, [$this->ttl(), $this->key($id), $this->epoch ?? 0]));
+        $this->attempt('touch', fn () => $this->change(fn () => $this->renew($id, false)));
         return true;
     }
 
+    protected function renew(string $id, bool $written): void
+    {
+        $also = $written ? ', updated_at = UNIX_TIMESTAMP()' : '';
+        $sql = "UPDATE lamp_session SET expires_at = UNIX_TIMESTAMP() + ?$also WHERE id = ? AND epoch = ?";
+        $this->connection->run($sql, [$this->ttl(), $this->key($id), $this->epoch ?? 0]);
+    }
+
+    /** Do $work, which changes the session; where its row is held, all of it or nothing, and then it is let go. */
+    protected function change(callable $work): mixed
+    {
+        return $this->locking === 'row' ? $this->connection->transaction($work) : $work();
+    }
+
+    /** What $read gives, with a lock on the session from then on, if there is to be one. */
+    protected function locked(string $id, callable $read): mixed
+    {
+        if ($this->locking === 'row') {
+            return $this->connection->hold(function () use ($id, $read): mixed {
+                $sql = 'SELECT epoch FROM lamp_session WHERE id = ? FOR UPDATE';
+                $this->connection->run($sql, [$this->key($id)])->fetchAll();
+                return $read();
+            });
+        }
+        if ($this->locking === 'advisory') {
+            $this->lock('lamp:' . substr(hash('sha256', "lock $id"), 0, 56));
+        }
+        return $read();
+    }
+
     /**
-     * The epoch to work with, and the session, if it counts; with a lock on it, if there is to be one.
+     * The epoch to work with, and the session, if it counts.
      *
      * @return array{epoch: int|string, id: string|null, data: string|null}
      */
@@ -68,7 +96,6 @@ abstract class MysqlStore extends Store
     {
         [$known, $row] = $this->looked ?? [null, []];
         $this->looked = null;
-        $this->lock($id);
         return $known === $id && $this->locking === 'none' ? $row : $this->row($id);
     }
 
@@ -85,24 +112,16 @@ abstract class MysqlStore extends Store
         return $row;
     }
 
-    private function lock(string $id): void
+    private function lock(string $name): void
     {
-        if ($this->locking === 'row') {
-            $this->connection->begin();
-            $this->connection->run('SELECT epoch FROM lamp_session WHERE id = ? FOR UPDATE', [$this->key($id)])->fetchAll();
-        }
-        if ($this->locking !== 'advisory') {
-            return;
-        }
-        $name = 'lamp:' . substr(hash('sha256', "lock $id"), 0, 56);
-        if ($this->locked === $name) {
+        if ($this->lock === $name) {
             return; // session_reset() reads again without a close before it
         }
         $got = $this->connection->run('SELECT GET_LOCK(?, ?)', [$name, $this->lockTimeout])->fetchColumn();
         if ((int) $got !== 1) {
             throw new PDOException("the session is held by another request for more than $this->lockTimeout s");
         }
-        $this->locked = $name;
+        $this->lock = $name;
     }
 
     public function gc(int $max_lifetime): int|false

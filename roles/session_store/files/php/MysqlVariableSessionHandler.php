@@ -26,8 +26,7 @@ final class MysqlVariableSessionHandler extends MysqlStore
 
     public function read(string $id): string
     {
-        $this->known = [];
-        $data = $this->attempt('read', fn () => $this->fetch($id));
+        $data = $this->attempt('read', fn (): string => $this->load($id));
         if ($data === null) {
             $this->epoch = null;
         }
@@ -41,15 +40,10 @@ final class MysqlVariableSessionHandler extends MysqlStore
         }
         $this->attempt('write', function () use ($id, $data): void {
             $now = Variables::split($data);
-            $existed = $this->existed;
-            if (!$existed) {
-                $this->create($id);
-            }
-            $changed = array_diff_assoc($now, $this->known);
-            $this->put($id, $changed, 'value = VALUES(value), updated_at = VALUES(updated_at)');
-            $this->remove($id, array_keys(array_diff_key($this->known, $now)));
-            if ($existed) {
-                $this->updateTimestamp($id, '');
+            $problem = $this->change(fn (): ?PDOException => $this->store($id, $now));
+            $this->existed = true;
+            if ($problem !== null) {
+                throw $problem;
             }
             $this->known = $now;
         });
@@ -58,40 +52,76 @@ final class MysqlVariableSessionHandler extends MysqlStore
 
     public function destroy(string $id): bool
     {
-        $this->attempt('destroy', function () use ($id): void {
+        $this->attempt('destroy', fn () => $this->change(function () use ($id): void {
             $this->connection->run('DELETE FROM lamp_session WHERE id = ?', [$this->key($id)]);
             $this->connection->run('DELETE FROM lamp_session_variable WHERE session_id = ?', [$this->key($id)]);
-        });
+        }));
         return true;
     }
 
-    private function fetch(string $id): string
+    private function load(string $id): string
     {
         $this->requireSerializer();
-        $row = $this->current($id);
-        $this->remember($id, (int) $row['epoch'], $row['id'] !== null);
-        if ($this->existed) {
-            if ($row['data'] !== '') {
-                $this->takeApart($id, $row['data']);
-            }
-            $sql = 'SELECT name, value FROM lamp_session_variable WHERE session_id = ?';
-            $this->known = $this->connection->run($sql, [$this->key($id)])->fetchAll(\PDO::FETCH_KEY_PAIR);
+        $former = $this->locked($id, fn (): string => $this->fetch($id));
+        if ($former !== '') {
+            $this->takeApart($id, $former);
+            $this->locked($id, fn (): string => $this->fetch($id)); // that let go of its row
         }
         return Variables::join($this->known);
     }
 
+    /** Learn the variables; what is returned is the text that MysqlSessionHandler left. */
+    private function fetch(string $id): string
+    {
+        $row = $this->current($id);
+        $this->remember($id, (int) $row['epoch'], $row['id'] !== null);
+        $this->known = [];
+        if (!$this->existed) {
+            return '';
+        }
+        $sql = 'SELECT name, value FROM lamp_session_variable WHERE session_id = ?';
+        $this->known = $this->connection->run($sql, [$this->key($id)])->fetchAll(\PDO::FETCH_KEY_PAIR);
+        return $row['data'];
+    }
+
     /**
-     * A session that MysqlSessionHandler wrote. Where another request has done so already, what it left stays. One that
-     * nobody understands begins anew, or its user could not even log in.
+     * A session that MysqlSessionHandler wrote. Only the first request that does it has an effect: what is removed after
+     * that does not come back. One that nobody understands begins anew, or its user could not even log in.
      */
     private function takeApart(string $id, string $data): void
     {
+        $variables = [];
         try {
-            $this->put($id, Variables::split(Variables::modern($data)), 'session_id = session_id');
+            $variables = Variables::split(Variables::modern($data));
         } catch (\UnexpectedValueException $problem) {
             error_log('lamp.cluster: a session of the handler mysql is left behind: ' . $problem->getMessage());
         }
-        $this->connection->run("UPDATE lamp_session SET data = '' WHERE id = ? AND epoch = ?", [$this->key($id), $this->epoch]);
+        $this->connection->transaction(function () use ($id, $variables): void {
+            $sql = "UPDATE lamp_session SET data = '' WHERE id = ? AND epoch = ? AND data <> ''";
+            if ($this->connection->run($sql, [$this->key($id), $this->epoch])->rowCount() === 0) {
+                return;
+            }
+            $problem = $this->put($id, $variables, 'session_id = session_id');
+            if ($problem !== null) {
+                throw $problem;
+            }
+        });
+    }
+
+    /** What this request changed; where a variable does not fit, all others all the same, and the first problem of it. */
+    private function store(string $id, array $now): ?PDOException
+    {
+        $changed = array_diff_assoc($now, $this->known);
+        $gone = array_keys(array_diff_key($this->known, $now));
+        if (!$this->existed) {
+            $this->create($id);
+        }
+        $problem = $this->put($id, $changed, 'value = VALUES(value), updated_at = VALUES(updated_at)');
+        $this->remove($id, $gone);
+        if ($this->existed) {
+            $this->renew($id, $changed !== [] || $gone !== []);
+        }
+        return $problem;
     }
 
     /** Variables that a purge or an expired session left under this id do not come back with it. */
@@ -105,9 +135,8 @@ final class MysqlVariableSessionHandler extends MysqlStore
         $sql = 'INSERT INTO lamp_session (id, data, epoch, created_at, updated_at, expires_at)'
             . " VALUES (?, '', ?, UNIX_TIMESTAMP(), UNIX_TIMESTAMP(), UNIX_TIMESTAMP() + ?) ON DUPLICATE KEY UPDATE"
             . " data = IF(epoch < VALUES(epoch) OR expires_at < UNIX_TIMESTAMP(), '', data),"
-            . ' expires_at = VALUES(expires_at), epoch = GREATEST(epoch, VALUES(epoch))';
+            . ' updated_at = VALUES(updated_at), expires_at = VALUES(expires_at), epoch = GREATEST(epoch, VALUES(epoch))';
         $this->connection->run($sql, [$this->key($id), $this->epoch, $this->ttl()]);
-        $this->existed = true;
     }
 
     /**
@@ -115,21 +144,45 @@ final class MysqlVariableSessionHandler extends MysqlStore
      *
      * @param array<string, string> $variables
      * @param string $change  what happens to those that are there
+     * @return PDOException|null that of the first one that does not fit: it stays as it was
      */
-    private function put(string $id, array $variables, string $change): void
+    private function put(string $id, array $variables, string $change): ?PDOException
+    {
+        $problem = null;
+        foreach (self::parts($variables) as $part) {
+            try {
+                $this->putAtOnce($id, $part, $change);
+            } catch (PDOException $caught) {
+                if (!MysqlConnection::isTooLarge($caught)) {
+                    throw $caught;
+                }
+                $problem ??= $caught;
+                foreach (count($part) > 1 ? array_chunk($part, 1, true) : [] as $single) {
+                    $this->put($id, $single, $change);
+                }
+            }
+        }
+        return $problem;
+    }
+
+    /**
+     * @param array<string, string> $variables
+     * @return iterable<array<string, string>>
+     */
+    private static function parts(array $variables): iterable
     {
         $part = [];
         $bytes = 0;
         foreach ($variables as $name => $value) {
             $bytes += strlen($value);
             if ($part !== [] && ($bytes > self::BYTES || count($part) === self::VARIABLES)) {
-                $this->putAtOnce($id, $part, $change);
+                yield $part;
                 [$part, $bytes] = [[], strlen($value)];
             }
             $part[$name] = $value;
         }
         if ($part !== []) {
-            $this->putAtOnce($id, $part, $change);
+            yield $part;
         }
     }
 
