@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 from tests.integration.session_store.conftest import Site, Start
 from tests.support.servers.mariadb import MariaDB
-from tests.support.servers.session_store import ENTRY
+from tests.support.servers.session_store import ENTRY, FILES, create_tables, mysql_settings
 
 HANDLERS = ["mysql", "mysql_variable", "couchdb"]
 LOCKS = [(handler, locking) for handler in HANDLERS[:2] for locking in ("row", "advisory")]
@@ -87,3 +89,20 @@ def test_settings_outside_of_the_open_basedir_are_named_in_the_log_alone(
     shop = serve({}, open_basedir=f"{ENTRY.parent}:{tmp_path / 'site0' / 'public'}")
     assert shop.session() == []
     assert "config.php cannot be read" in shop.errors
+
+
+def test_an_upload_that_asks_for_its_progress_logs_nobody_out(
+    serve: Callable[..., Site], mariadb: MariaDB, database: str
+) -> None:
+    template = (FILES.parent / "templates" / "php.ini.j2").read_text()
+    ini = {name: value for name, value in re.findall(r"^([\w.]+) = ([^{}\s]+)$", template, re.M)}
+    assert ini["session.use_strict_mode"] == "1"
+    create_tables(mariadb, database)
+    served = {"session.upload_progress.enabled": "1"}  # everywhere but in PHP's own server it is so
+    shop = serve(mysql_settings(mariadb, database), **{**served, **ini})
+    identity = shop.get(**{"set[user]": "1"})["id"]
+    form: dict[str, Any] = {"PHP_SESSION_UPLOAD_PROGRESS": (None, "123"), "file": ("a.txt", b"x" * 100)}
+    answer = requests.post(shop.server.url, files=form, cookies=shop.browser.cookies, timeout=60)
+    assert answer.json() == {"session": {"user": "1"}, "id": identity}
+    assert answer.headers.get("Set-Cookie") is None
+    assert shop.errors == ""
