@@ -97,9 +97,10 @@ if pymysql:
 
 
 NOBODY = "none now"
-LOCK_WAIT, DEADLOCK, NO_TABLE = 1205, 1213, 1146
-NOT_COMMITTED = 1180  # rolled back at the COMMIT, as by a deadlock with what comes from another member of the group
-CONFLICT = 3101  # rolled back, as another member of the group replication committed the same rows first
+LOCK_WAIT, NO_TABLE = 1205, 1146
+# All of it is rolled back, and the next try may succeed: a deadlock, or a conflict with what another member of the
+# group committed, which has a number of its own when it is found at the COMMIT.
+CONFLICTS = (1213, 3101, 1180)
 SERVER_ERRORS: tuple[type[Exception], ...] = (pymysql.err.MySQLError,) if pymysql else ()
 Connection = t.Any  # pymysql.connections.Connection; PyMySQL may be absent where this file is only imported
 

@@ -28,11 +28,9 @@ import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._mysql import (
-    CONFLICT,
-    DEADLOCK,
+    CONFLICTS,
     LOCK_WAIT,
     NO_TABLE,
-    NOT_COMMITTED,
     Connection,
     query,
     quote_identifier,
@@ -322,7 +320,7 @@ class RowLock:
         try:
             return _change(watch, sql, values) == 1
         except Exception as error:
-            if _number(error) not in (DUPLICATE, DEADLOCK, LOCK_WAIT, CONFLICT, NOT_COMMITTED) and watch.open:
+            if _number(error) not in (DUPLICATE, LOCK_WAIT, *CONFLICTS) and watch.open:
                 raise
             return False
 

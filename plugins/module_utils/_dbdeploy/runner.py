@@ -31,16 +31,14 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.together im
 )
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._mysql import (
-    CONFLICT,
-    DEADLOCK,
+    CONFLICTS,
     LOCK_WAIT,
-    NOT_COMMITTED,
     Connection,
     open_transactions,
 )
 
 # How often a transaction is begun again that left nothing behind.
-RETRIES = {LOCK_WAIT: 1, DEADLOCK: 5, CONFLICT: 5, NOT_COMMITTED: 5}
+RETRIES = {LOCK_WAIT: 1, **dict.fromkeys(CONFLICTS, 5)}
 NEVER_BEGAN = (1044, 1054, 1064, 1136, 1142, 1143, 1146, 1305, 1364)  # errors of names, grants and grammar
 PACKET = 256 * 1024  # characters after which a packet is sent
 SHOWN = 300  # characters of a statement that a message shows

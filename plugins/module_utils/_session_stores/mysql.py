@@ -12,7 +12,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import COUNTED, Tally, layouts
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import Selection
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql import CONFLICTS, TRIES, Table
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql import TRIES, Table
 
 MOMENTS = {"datetime", "timestamp"}
 NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double"}
@@ -146,7 +146,7 @@ class Mysql:
             try:
                 return {"epoch": self._raise_epoch(self.epochs, carried, check)}
             except LampError as error:
-                if error.details.get("server_error") not in CONFLICTS:
+                if error.details.get("server_error") not in _mysql.CONFLICTS:
                     raise
                 self.epochs.query("ROLLBACK")  # all of it is tried again, as a conflict took all of it back
         return {"epoch": self._raise_epoch(self.epochs, carried, check)}

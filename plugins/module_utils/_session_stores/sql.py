@@ -15,7 +15,6 @@ from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
 REFERENCED, DENIED, NO_DROP = 1701, 1142, 1227
-CONFLICTS = (_mysql.DEADLOCK, _mysql.CONFLICT)
 # No member of a cluster any more, shutting down, killed, and what the library says of a connection that is closed.
 GONE = (1047, 1053, 1927, 2006, 2013, 0)
 CHUNK = 5000  # rows that one DELETE removes: short transactions, also for replicas and Galera
@@ -53,7 +52,7 @@ class Table:
             try:
                 return self._run(sql)[0]
             except LampError as error:
-                if error.details.get("server_error") not in CONFLICTS:
+                if error.details.get("server_error") not in _mysql.CONFLICTS:
                     raise
         return self._run(sql)[0]
 

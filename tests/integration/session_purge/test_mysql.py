@@ -120,7 +120,7 @@ def test_who_is_kept_by_cookie_is_taken_along_into_the_new_epoch(own: Tables, on
     assert own.epoch == 2
 
 
-@pytest.mark.parametrize("number", [1213, 3101], ids=["a Galera node", "a member of a group replication"])
+@pytest.mark.parametrize("number", [1213, 3101, 1180], ids=["a Galera node", "a member of a group", "at the COMMIT"])
 def test_a_conflict_takes_back_the_epoch_and_who_was_taken_along_and_both_are_tried_again(
     own: Tables, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
