@@ -64,6 +64,14 @@ class Selection:
                     " Nothing was purged.",
                     f"Set it, or leave the entry out of {name}.",
                 )
+        for name in ("where", "older_than"):
+            if params[name] is not None and not params[name].strip():
+                raise LampError(
+                    "session_purge_empty_entry",
+                    f"{name} is empty, as a variable that is not set leaves it: everybody would be logged out."
+                    " Nothing was purged.",
+                    f"Set it, or leave {name} out.",
+                )
         asked = {name for name in ("where", "older_than", "keep_ids", "keep_users") if params[name]}
         unable = sorted(asked - able)
         if unable:

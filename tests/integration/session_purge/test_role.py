@@ -129,6 +129,15 @@ PURGE = """
   tasks:
     - ansible.builtin.include_role: {name: lamp.cluster.session_purge}
       when: inventory_hostname != 'web0'
+- hosts: all
+  gather_facts: false
+  vars:
+    session_purge_store: redis
+    session_purge_topology: sentinel
+    session_purge_sentinel_service: "{{ {'web2': 'blog'}[inventory_hostname] | default('shop') }}"
+  tasks:
+    - ansible.builtin.include_role: {name: lamp.cluster.session_purge, tasks_from: place, public: true}
+    - ansible.builtin.debug: {msg: "told of by {{ session_purge__together | sort | join(' and ') }}."}
 """
 
 
@@ -143,6 +152,8 @@ def test_each_server_is_purged_by_the_first_of_the_hosts_that_name_it(tmp_path: 
         assert (one.client.dbsize(), other.client.dbsize()) == (0, 0)
         recap = output.rpartition("PLAY RECAP")[2]
         assert [line.split()[0] for line in recap.splitlines() if "changed=1" in line] == ["web1", "web2"], output
+        assert output.count("told of by web0 and web1 and web3.") == 3, output
+        assert output.count("told of by web2.") == 1, output
 
 
 LATER = """

@@ -67,6 +67,14 @@ def test_nobody_is_kept_by_a_variable_that_is_not_set(name: str) -> None:
     assert (raised.value.code, name in raised.value.message) == ("session_purge_empty_entry", True)
 
 
+@pytest.mark.parametrize("name", ["where", "older_than"])
+@pytest.mark.parametrize("text", ["", " "])
+def test_nobody_is_selected_by_a_variable_that_is_not_set(name: str, text: str) -> None:
+    with pytest.raises(LampError) as raised:
+        Selection({**NOTHING, name: text}, frozenset({name}))
+    assert (raised.value.code, name in raised.value.message) == ("session_purge_empty_entry", True)
+
+
 @pytest.mark.parametrize("prefix", ["PHPREDIS_SESSION:", "PHPREDIS_CLUSTER_SESSION:", "memc.sess.key."])
 @given(text=some.text("abzABZ019,-", min_size=1))
 def test_behind_a_prefix_of_php_s_own_any_id_is_a_session_s(prefix: str, text: str) -> None:
