@@ -54,6 +54,7 @@ options:
       - Remove sessions only if they were not written for that long, V(90), V(15m), V(2h), V(1d), V(1w).
         For V(couchdb) the time of creation counts, for V(redis) also that of the last reading. V(memcached) takes
         O(lifetime) for it, and so does V(redis) with a C(maxmemory-policy) of LFU.
+      - An empty one, as a variable leaves it that is not set, is refused; so is an empty O(where).
     type: str
   lifetime:
     description:
@@ -296,7 +297,7 @@ exact:
   description:
     - Whether the counts are exact. They are not where counting would take longer than the purge, 10000 means that many
       or more then; and where expired items of a dedicated server are counted, or documents that had ended before; and
-      where sentinels named another primary meanwhile.
+      where sentinels, or a cluster, named another primary meanwhile.
   returned: success
   type: bool
   sample: true

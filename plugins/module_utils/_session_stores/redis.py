@@ -5,29 +5,23 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Store, addresses
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.redis_sentinel import Primary, Sentinels
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.redis_server import (
-    PAGE,
-    Keys,
-    Redis,
-    failure,
-)
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.redis_cluster import CHECKS_NAME, Slots
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.redis_moving import Moving
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.redis_sentinel import Sentinels
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.redis_server import PAGE, Keys, Redis
 
 try:
     import redis
     import redis.backoff
-    import redis.cluster
-    import redis.exceptions
     import redis.retry
 except ImportError:
     redis = None  # type: ignore[assignment]
-
-CHECKS_NAME = "ssl_check_hostname"  # of redis-py
 
 
 def _options(params: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -52,7 +46,7 @@ def _options(params: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def stores(params: dict[str, t.Any]) -> t.Sequence[Store]:
-    """The servers that ``topology`` finds, each a place of its own.
+    """The servers that ``topology`` finds: each of a list is a place of its own, those of a cluster are one.
 
     :raises LampError: ``session_purge_library_missing``, ``session_purge_unreachable``, ``session_purge_denied``
     """
@@ -65,10 +59,7 @@ def stores(params: dict[str, t.Any]) -> t.Sequence[Store]:
     topology = params["topology"]
     keys = Keys(params)
     servers = addresses.parse(params["servers"] or ["127.0.0.1"], 26379 if topology == "sentinel" else 6379)
-    try:
-        return _FINDERS[topology](params, servers, keys)
-    except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError) as error:
-        raise failure(error, f"redis {', '.join(map(str, servers))}") from error
+    return _FINDERS[topology](params, servers, keys)
 
 
 def _database(params: dict[str, t.Any]) -> int:
@@ -83,10 +74,10 @@ def _database(params: dict[str, t.Any]) -> int:
 
 
 def _single(params: dict[str, t.Any], servers: list[addresses.Address], keys: Keys) -> list[Redis]:
-    return [_server(params, address, keys) for address in servers]
+    return [_server(params, keys, address) for address in servers]
 
 
-def _server(params: dict[str, t.Any], address: addresses.Address, keys: Keys) -> Redis:
+def _server(params: dict[str, t.Any], keys: Keys, address: addresses.Address) -> Redis:
     database = _database(params)
     options = _options(params)
     if address.socket:
@@ -98,23 +89,16 @@ def _server(params: dict[str, t.Any], address: addresses.Address, keys: Keys) ->
     return Redis(client, f"{address} database {database}", keys, PAGE)
 
 
-def _cluster(params: dict[str, t.Any], servers: list[addresses.Address], keys: Keys) -> list[Redis]:
-    """Its primaries; a part of the keys that no primary serves is an error."""
+def _cluster(params: dict[str, t.Any], servers: list[addresses.Address], keys: Keys) -> list[Moving]:
     _database(params)
-    if CHECKS_NAME not in redis.cluster.REDIS_ALLOWED_KEYS:  # redis-py 4 would leave it away, and check no node's name
-        redis.cluster.REDIS_ALLOWED_KEYS += (CHECKS_NAME,)  # type: ignore[assignment]
-    nodes = [redis.cluster.ClusterNode(address.host, address.port) for address in servers]
-    cluster = redis.cluster.RedisCluster(startup_nodes=nodes, require_full_coverage=True, **_options(params))
-    return [
-        Redis(cluster.get_redis_connection(node), f"{node.host}:{node.port}", keys, 1)
-        for node in sorted(cluster.get_primaries(), key=lambda node: (node.host, node.port))
-    ]
+    return [Moving(Slots(servers, keys, _options(params)))]
 
 
-def _sentinel(params: dict[str, t.Any], servers: list[addresses.Address], keys: Keys) -> list[Primary]:
+def _sentinel(params: dict[str, t.Any], servers: list[addresses.Address], keys: Keys) -> list[Moving]:
     login = {"username": params["sentinel_user"] or None, "password": params["sentinel_password"] or None}
-    sentinels = Sentinels(servers, params["sentinel_service"], {**_options(params), **login})
-    return [Primary(sentinels, lambda address: _server(params, address, keys))]
+    options = {**_options(params), **login}
+    connect = functools.partial(_server, params, keys)
+    return [Moving(Sentinels(servers, params["sentinel_service"], options, connect))]
 
 
 _FINDERS: dict[str, t.Callable[[dict[str, t.Any], list[addresses.Address], Keys], t.Sequence[Store]]] = {

@@ -245,7 +245,11 @@ class Redis(Simple):
         pipeline = self.client.pipeline(transaction=False)
         for first in range(0, len(names), self.batch):
             pipeline.unlink(*names[first : first + self.batch])
-        return sum(pipeline.execute())
+        answers = pipeline.execute(raise_on_error=False)  # the library would add the command, with the sessions' ids
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return sum(answers)
 
 
 def _withheld(error: Exception) -> bool:
@@ -268,6 +272,15 @@ def _untracked(place: str, policy: str = "") -> LampError:
         f"{place} does not record how long a key has not been used, maxmemory-policy being {policy or 'an LFU one'}",
         f"{'' if policy else ' and allow the user info'}, or give the server a policy without LFU",
     )
+
+
+@contextlib.contextmanager
+def named_errors(place: str) -> t.Iterator[None]:
+    """What redis-py raises becomes the LampError for it."""
+    try:
+        yield
+    except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError) as error:
+        raise failure(error, place) from error
 
 
 def failure(error: Exception, place: str) -> LampError:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sessions in Redis behind sentinels that make another server the primary while they are purged."""
+"""Sessions in Redis whose primaries become others while they are purged: behind sentinels, in a cluster."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.redis
 
 from tests.support.purge import purge
 from tests.support.servers.base import wait_until
-from tests.support.servers.redis import RedisServer, Sentinel
+from tests.support.servers.redis import RedisCluster, RedisServer, Sentinel
 
 PHP = "PHPREDIS_SESSION:"
 SERVICE = "mymaster"
+CLUSTER = "PHPREDIS_CLUSTER_SESSION:"
 
 
 class Watched(NamedTuple):
@@ -65,14 +66,14 @@ def left(server: RedisServer) -> set[str]:
     return {name.decode() for name in server.client.keys("*")}
 
 
-def after_the_first_pass(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], object]) -> None:
-    """Have something happen between the first pass of a purge and what follows it."""
+def after_the_first_pass(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], object], number: int = 1) -> None:
+    """Have something happen once so many servers have been purged: between the first pass and what follows it."""
     each = Redis.purge
     passes: list[Tally] = []
 
     def purge_and_go_on(self: Redis) -> Tally:
         passes.append(each(self))
-        if len(passes) == 1:
+        if len(passes) == number:
             happen()
         return passes[-1]
 
@@ -143,3 +144,28 @@ def test_replicas_have_removed_the_sessions_too_when_it_is_said(watched: Watched
             os.kill(process.pid, signal.SIGCONT)
         assert done.result()["purged"] == 1
     assert left(watched.replica) == set()
+
+
+def test_what_comes_with_slots_that_have_moved_meanwhile_is_purged_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    with RedisCluster() as cluster:
+        first, second, last = sorted(cluster.nodes, key=lambda node: node.port)
+        options: dict[str, Any] = {"topology": "cluster", "servers": [second.address, last.address]}
+        target = first.client.execute_command("CLUSTER MYID")
+        for is_lost in (False, True):
+            names = (f"{CLUSTER}{number}" for number in range(1000))
+            session = next(name for name in names if cluster.client.get_node_from_key(name).port == last.port)
+
+            def happen(session: str = session, is_lost: bool = is_lost) -> None:
+                for node in (first, second, last):
+                    slot = cluster.client.keyslot(session)
+                    node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", target)
+                first.client.set(session, "user|i:1;")
+                if is_lost:
+                    raise LampError("session_purge_unreachable", "It is lost.", "Run it again.")
+
+            with monkeypatch.context() as patched:
+                # Nothing is found, so that two passes are all: with the last server of the second it is done.
+                after_the_first_pass(patched, happen, 6)
+                done = purge("redis", **options)
+            assert (done["purged"], done["after"], left(first)) == (1, 0, set())
+            cluster.client.nodes_manager.initialize()

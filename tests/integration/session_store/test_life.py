@@ -95,7 +95,7 @@ def test_an_upload_that_asks_for_its_progress_logs_nobody_out(
     serve: Callable[..., Site], mariadb: MariaDB, database: str
 ) -> None:
     template = (FILES.parent / "templates" / "php.ini.j2").read_text()
-    ini = {name: value for name, value in re.findall(r"^([\w.]+) = ([^{}\s]+)$", template, re.M)}
+    ini = dict(re.findall(r"^([\w.]+) = ([^{}\s]+)$", template, re.M))
     assert ini["session.use_strict_mode"] == "1"
     create_tables(mariadb, database)
     served = {"session.upload_progress.enabled": "1"}  # everywhere but in PHP's own server it is so
