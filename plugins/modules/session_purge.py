@@ -121,6 +121,27 @@ options:
         description:
           - The column of the last write, seconds since 1970, or a DATETIME or TIMESTAMP in the server's time zone.
         type: str
+  former:
+    description:
+      - For O(layout=lamp), the table of another handler that this collection's handlers work on as long as it is there.
+        What is in it is purged as well, also while it is taken over (C(lamp_session_former)).
+    type: dict
+    suboptions:
+      table:
+        description: The table.
+        type: str
+        required: true
+      rows:
+        description: What a row is.
+        type: str
+        choices: [session, variable]
+        default: session
+      id:
+        description: The column of the session's id, for O(keep_ids); with O(former.rows=variable) always.
+        type: str
+      time:
+        description: The column of the last write, for O(older_than).
+        type: str
   epoch_table:
     description:
       - For O(store=mysql), the table with the epoch of this collection's PHP handlers. It is raised once, before
@@ -325,17 +346,21 @@ error_code:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Store, memcached, options, redis
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import (
+    Store,
+    memcached,
+    mysql,
+    options,
+    redis,
+)
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.couchdb import CouchDb
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.files import Files
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.mysql import Mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.purge import carry_out
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import misfit
 
 STORES: dict[str, t.Callable[[dict[str, t.Any]], t.Sequence[Store]]] = {
-    "mysql": lambda params: [Mysql(_mysql.connect(params, autocommit=True), params)],
+    "mysql": mysql.stores,
     "files": lambda params: [Files(params)],
     "redis": redis.stores,
     "memcached": memcached.stores,

@@ -17,6 +17,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.sql i
 MOMENTS = {"datetime", "timestamp"}
 NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double"}
 WHOLE = re.compile(r"-?\d+")
+BEING_COPIED = "lamp_session_former"  # what the former table is called while it is taken over
 
 
 class Mysql:
@@ -234,3 +235,34 @@ class Mysql:
             if remove:
                 table.drop()
         return swept
+
+
+def stores(params: dict[str, t.Any]) -> list[Mysql]:
+    """The table of the sessions, and the one of another handler that they are in as long as it is there."""
+    connection = _mysql.connect(params, autocommit=True)
+    own, former = Mysql(connection, params), params["former"]
+    if not former or params["layout"] != "lamp":
+        return [own]
+    like = {
+        "layout": "variables" if former["rows"] == "variable" else "custom",
+        "columns": {"id": former["id"], "time": former["time"]},
+        "epoch_table": None,
+    }
+    for name in (former["table"], BEING_COPIED):
+        if _answers(Table(connection, name)):
+            return [own, Mysql(connection, {**params, **like, "table": name})]
+    return [own]
+
+
+def _answers(table: Table) -> bool:
+    """Whether it is there. What the server lists are only those that the user has rights to: that would miss sessions.
+
+    :raises LampError: ``session_purge_failed`` where the user may not know
+    """
+    try:
+        table.query(f"SELECT 1 FROM {table.quoted} LIMIT 0")
+    except LampError as error:
+        if error.code != "session_purge_no_table":
+            raise
+        return False
+    return True

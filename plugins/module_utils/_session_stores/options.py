@@ -33,6 +33,15 @@ def of(stores: t.Iterable[str]) -> ArgumentSpec:
             "layout": {"type": "str", "choices": list(LAYOUTS), "default": "lamp"},
             "table": STRING,
             "columns": {"type": "dict", "options": {"id": STRING, "user": STRING, "time": STRING}},
+            "former": {
+                "type": "dict",
+                "options": {
+                    "table": {"type": "str", "required": True},
+                    "rows": {"type": "str", "choices": ["session", "variable"], "default": "session"},
+                    "id": STRING,
+                    "time": STRING,
+                },
+            },
             "epoch_table": STRING,
             "epoch_name": {"type": "str", "default": "lamp_session"},
             "where": STRING,
