@@ -62,19 +62,19 @@ class Rendered:
         """Where they go in a release: what it brings there itself is not used."""
         return {file.dest for file in self.files}
 
-    def due(self, folder: str) -> list[File]:
+    def due(self, folder: str, lived: bool = False) -> list[File]:
         """Those that are missing or differ for the release in ``folder``."""
-        return [file for file in self.files if not self._is_right(folder, file)]
+        return [file for file in self.files if not self._is_right(folder, file, lived)]
 
     def is_in_use(self, folder: str, file: File, live: bool) -> bool:
         """Whether the live release may read what is there now: then it is to change with the switch, no sooner."""
-        root, path = self.furnishing.place(folder, file.dest)
+        root, path = self.furnishing.place(folder, file.dest, live)
         if root == folder:
             return live
         return os.path.isdir(root) and kind_of(root, path) == "file"
 
-    def _is_right(self, folder: str, file: File) -> bool:
-        root, path = self.furnishing.place(folder, file.dest)
+    def _is_right(self, folder: str, file: File, lived: bool) -> bool:
+        root, path = self.furnishing.place(folder, file.dest, lived)
         above, name = os.path.split(path)
         with contextlib.suppress(FileNotFoundError), opened(root, above) as parent:
             if not stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):

@@ -83,11 +83,16 @@ class Furnishing:
             *(f"make {path} writable" for path in self.writable if not self._is_writable(folder, path)),
         ]
 
-    def furnish(self, folder: str, rendered: t.Container[str] = ()) -> None:
-        """Do it. ``folder`` is a staged release or one in the making; what is ``rendered`` next needs no seed."""
+    def furnish(self, folder: str, rendered: t.Container[str] = (), lived: bool = False) -> None:
+        """Do it. ``folder`` is a staged release or one in the making; what is ``rendered`` next needs no seed.
+
+        Of one that ``lived``, what is there is of its users, who may be at it: it is moved, never copied or removed.
+        """
         for path in self.shared:
             if not self._is_shared(folder, path):
-                if path not in rendered:
+                if lived and self.has_own(folder, path):
+                    self._move(folder, path)
+                elif path not in rendered:
                     self._seed(folder, path)
                 self._link(folder, path)
         for path in self.writable:
@@ -99,11 +104,56 @@ class Furnishing:
             return False
         return _link_target(folder, path) == self._target(path)
 
+    def has_own(self, folder: str, path: str) -> bool:
+        """Whether the release in ``folder`` has a file or a folder of its own at the shared ``path``, or in it."""
+        top = self.shared_above(path) or path
+        return kind_of(folder, top) in ("folder", "file") and kind_of(folder, path) in ("folder", "file")
+
+    def check_movable(self, folder: str) -> None:
+        """:raises LampError: ``release_shared_twice`` where both the release that lived and shared/ have something"""
+        for path in self.not_needed():
+            if self.has_own(folder, path) and not is_empty_folder(folder, path):
+                raise self._twice(folder, path, "holds something already")
+
+    def _move(self, folder: str, path: str) -> None:
+        """Make shared/``path`` of what the release has there, which stays in reach but for a moment."""
+        _durable.make_folder(self.layout.shared)
+        above, name = os.path.split(path)
+        is_file = kind_of(folder, path) == "file"
+        with opened(folder, above) as source, opened(self.layout.shared, above, self.owner) as parent:
+            try:
+                if is_empty_folder(folder, path) and kind_of(self.layout.shared, path) != "missing":
+                    os.rmdir(name, dir_fd=source)
+                elif is_file:  # a second name, until the link takes the place of the first
+                    if is_empty_folder(self.layout.shared, path):
+                        os.rmdir(name, dir_fd=parent)
+                    os.link(name, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+                else:
+                    os.rename(name, name, src_dir_fd=source, dst_dir_fd=parent)
+                    if self._seeder(path) is self.writer and not self._is_writable(folder, path):
+                        own_tree(parent, name, self.writer)
+            except OSError as error:
+                raise self._twice(folder, path, f"cannot take it over ({error.strerror})") from error
+            os.fsync(parent)
+
+    def _twice(self, folder: str, path: str, why: str) -> LampError:
+        return LampError(
+            "release_shared_twice",
+            f"{os.path.join(folder, path)}, in a release that is or was live, is to be shared, but"
+            f" {os.path.join(self.layout.shared, path)} {why}.",
+            f"Move by hand into {os.path.join(self.layout.shared, path)} what is to be kept, and remove the other; or"
+            " deploy another build, which leaves this release as it is.",
+        )
+
+    def _seeder(self, path: str) -> Owner:
+        """Whose a shared path is that is seeded."""
+        return self.writer if any((path + "/").startswith(outer + "/") for outer in self.writable) else self.owner
+
     def _seed(self, folder: str, path: str) -> None:
         """Make shared/``path``: from what the release has there, or an empty folder; whole or not at all."""
         _durable.make_folder(self.layout.shared)
         above, name = os.path.split(path)
-        owner = self.writer if any((path + "/").startswith(outer + "/") for outer in self.writable) else self.owner
+        owner = self._seeder(path)
         brought = kind_of(folder, path)
         there = kind_of(self.layout.shared, path) != "missing"
         if there:
@@ -166,9 +216,13 @@ class Furnishing:
         above = os.path.join(os.path.realpath(self.layout.releases), "id", os.path.dirname(path))
         return os.path.relpath(os.path.join(os.path.realpath(self.layout.root), "shared", path), above)
 
-    def place(self, folder: str, path: str) -> tuple[str, str]:
-        """The trusted root, and the path below it, where ``path`` of the release in ``folder`` really is."""
-        return (self.layout.shared, path) if self.shared_above(path) else (folder, path)
+    def place(self, folder: str, path: str, lived: bool = False) -> tuple[str, str]:
+        """The trusted root, and the path below it, where ``path`` of the release in ``folder`` really is.
+
+        :param lived: whether what the release has there is about to become shared as it is
+        """
+        moves = lived and self.has_own(folder, path)
+        return (self.layout.shared, path) if self.shared_above(path) and not moves else (folder, path)
 
     def _is_writable(self, folder: str, path: str) -> bool:
         root, path = self.place(folder, path)

@@ -101,7 +101,10 @@ class Work:
         folder = self.layout.release(name)
         there = self.layout.is_staged(name)
         live = there and self.layout.current_release() == name
-        due = rendered.due(folder)
+        lived = there and name in self.state.lived(self.layout.current_release())
+        if lived:
+            furnishing.check_movable(folder)
+        due = rendered.due(folder, lived)
         later = [file for file in due if rendered.is_in_use(folder, file, live)]
         now = [file for file in due if file not in later]
         removed = [] if there else prune.superfluous(self.layout, self.state, self.params["keep"], name)
@@ -113,7 +116,7 @@ class Work:
         elif todo and not self.check_mode:
             prune.sweep(self.layout)
             if there:
-                furnishing.furnish(folder, rendered.places)
+                furnishing.furnish(folder, rendered.places, lived)
                 rendered.write(folder, now)
             else:
                 try:

@@ -106,6 +106,50 @@ def test_what_killed_runs_left_in_shared_folders_and_releases_goes(source: Path,
     assert (root / "shared" / "var" / "uploads").is_dir()
 
 
+def test_what_users_put_into_the_live_release_moves_when_it_becomes_shared(source: Path, tmp_path: Path) -> None:
+    root, given = tmp_path / "app", {**built(source), **rendered("config/.env")}
+    on_host(root, "staged", **given)
+    assert on_host(root, "active", **given)["changed"]
+    live = root / "releases" / given["release"]
+    with open(live / "config" / "upload", "w") as upload:
+        upload.write("half")
+        upload.flush()
+        os.link(live / "config" / "upload", live / "config" / "second name")
+        os.mkfifo(live / "config" / "fifo")
+        given.update(rendered("config/.env", "index.php"))
+        shared_now = {**given, "shared_paths": ["config", "index.php"]}
+        done = on_host(root, "staged", **shared_now)
+        assert (done.get("changed"), done["to_render"]) == (True, ["index.php"]), done
+        upload.write(" and half")
+    assert sorted(os.listdir(root / "shared" / "config")) == [".env", "app.php", "fifo", "second name", "upload"]
+    assert (live / "config" / "upload").read_text() == "half and half"
+    assert (live / "index.php").read_text() == "one"  # what the live release reads changes with the switch
+    assert (live / "index.php").is_symlink()
+    assert not on_host(root, "staged", **shared_now)["changed"]
+    assert on_host(root, "active", **shared_now)["changed"]
+    assert (live / "index.php").read_text() == SECRET
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_nothing_that_users_put_into_the_live_release_gives_way_to_what_is_shared(
+    source: Path, tmp_path: Path, check: bool
+) -> None:
+    root, given = tmp_path / "app", built(source)
+    on_host(root, "staged", **given)
+    on_host(root, "active", **given)
+    live = root / "releases" / given["release"]
+    (root / "shared" / "config").mkdir(parents=True)
+    (root / "shared" / "config" / "upload").write_text("shared")
+    refused = on_host(root, "staged", check=check, shared_paths=["config"], **given)
+    assert (refused.get("error_code"), str(live / "config") in refused["msg"]) == ("release_shared_twice", True), (
+        refused
+    )
+    assert (live / "config" / "app.php").read_text() == "<?php return [];"
+    (live / "config" / "app.php").unlink()
+    assert on_host(root, "staged", shared_paths=["config"], **given)["changed"]
+    assert (live / "config" / "upload").read_text() == "shared"
+
+
 @pytest.mark.parametrize("path", ["config", "index.php"])
 def test_another_host_with_the_same_shared_folder_may_be_first(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
