@@ -14,6 +14,8 @@ import stat
 import tarfile
 import typing as t
 import zlib
+from urllib.error import HTTPError
+from urllib.parse import urljoin, urlsplit
 
 from ansible.module_utils.urls import open_url
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
@@ -24,6 +26,8 @@ from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.cache impor
 
 CHUNK = 1 << 20
 SILENCE_SECONDS = 30
+REDIRECTS = (301, 302, 303, 307, 308)
+MAX_REDIRECTS = 10
 # What tarfile and the file system say of a tarball that is damaged or makes no sense.
 SENSELESS = (tarfile.TarError, EOFError, OSError, KeyError, ValueError, RecursionError, zlib.error, lzma.LZMAError)
 
@@ -81,8 +85,7 @@ def from_url(url: str, checksum: str, cache: Cache) -> str:
 
 def _fetch(url: str, name: str, target: str) -> None:
     try:
-        # As it lies there: many servers call what is in a .tar.gz the encoding of a transfer.
-        answer = open_url(url, timeout=SILENCE_SECONDS, follow_redirects="all", decompress=False)
+        answer = _open(url)
         with open(target, "wb") as stream:
             shutil.copyfileobj(answer, stream, CHUNK)
         if answer.length:
@@ -95,6 +98,32 @@ def _fetch(url: str, name: str, target: str) -> None:
             f"{name} cannot be fetched: {error}.",
             "See that the controller reaches it; a password belongs into ~/.netrc.",
         ) from error
+
+
+def _open(url: str) -> t.Any:
+    """What is at ``url``. Each server on the way is asked with its own login: redirects that are followed inside of
+    open_url take that of the first one along, to whomever.
+    """
+    for _hop in range(MAX_REDIRECTS):
+        try:
+            # As it lies there: many servers call what is in a .tar.gz the encoding of a transfer.
+            return open_url(url, timeout=SILENCE_SECONDS, follow_redirects="no", decompress=False)
+        except HTTPError as error:
+            if error.code not in REDIRECTS or not error.headers.get("location"):
+                raise
+            url = redirected(url, urljoin(url, error.headers["location"]))
+    raise OSError(f"it sends on more than {MAX_REDIRECTS} times")
+
+
+def redirected(url: str, target: str) -> str:
+    """The address to ask when ``url`` sends to ``target``. :raises OSError: where somebody could read along"""
+    old, new = urlsplit(url), urlsplit(target)
+    if new.scheme not in (old.scheme, "https"):
+        raise OSError(f"it sends to {without_login(target.partition('?')[0])}, which is not encrypted")
+    login, at, place = old.netloc.rpartition("@")
+    if (new.scheme, new.netloc) == (old.scheme, place):
+        return new._replace(netloc=f"{login}{at}{place}").geturl()
+    return target
 
 
 def _wrong(what: str, found: str, checksum: str) -> LampError:

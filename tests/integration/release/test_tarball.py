@@ -14,6 +14,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,45 @@ def test_a_tarball_comes_as_it_lies_there_whatever_the_server_calls_it(tmp_path:
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(content)}\r\n\r\n"
     with answering(head.encode() + content) as url:
         assert make(Options(url, cache, checksum=hashlib.sha256(content).hexdigest()))["files"] == 1
+
+
+def test_a_login_goes_to_the_server_that_it_is_for_alone(
+    tmp_path: Path, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = packed(tmp_path / "shop.tar", member("index.php", size=10)).read_bytes()
+    asked: list[tuple[str, str, bool]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            host, port = self.headers["Host"].split(":")
+            asked.append((host, self.path, "Authorization" in self.headers))
+            onward = {"/a": f"http://127.0.0.1:{port}/b", "/b": f"http://localhost:{port}/c"}.get(self.path)
+            self.send_response(302 if onward else 200)
+            self.send_header("Location", onward or "")
+            self.end_headers()
+            self.wfile.write(b"" if onward else content)
+
+        def log_message(self, *_arguments: Any) -> None:
+            """Nothing."""
+
+    (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login shop password {SECRET}\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/a"
+        make(Options(url, cache, checksum=hashlib.sha256(content).hexdigest()))
+        server.shutdown()
+    assert asked == [("127.0.0.1", "/a", True), ("127.0.0.1", "/b", True), ("localhost", "/c", False)]
+
+
+def test_what_is_encrypted_is_not_sent_on_without() -> None:
+    assert tarball.redirected("https://x@a/1", "https://a/2") == "https://x@a/2"
+    assert tarball.redirected("https://x@a/1", "https://b/2") == "https://b/2"
+    assert tarball.redirected("http://a/1", "https://a/2") == "https://a/2"
+    for target in (f"http://a/2?token={SECRET}", "ftp://a/2"):
+        with pytest.raises(OSError, match=r"it sends to .*a/2, which is not encrypted"):
+            tarball.redirected("https://a/1", target)
 
 
 @pytest.mark.parametrize("checksum", ["", "0" * 64], ids=["no checksum", "a wrong one"])
