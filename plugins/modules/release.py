@@ -31,14 +31,16 @@ options:
       - V(staged) has the release on the host, V(active) makes it the live one, V(absent) removes it, V(pruned) removes
         old releases beyond O(keep), V(rejected) marks a release as one not to come back to.
       - V(inactive) removes V(<path>/current), so that no release is live, as before the first one.
+      - V(settled) forgets what was kept for O(run), which has come to its end.
       - When V(staged) brings a release, it removes old ones beyond O(keep), too. Nothing removes the live release or
         the one to go back to.
     type: str
-    choices: [staged, active, inactive, absent, pruned, rejected]
+    choices: [staged, active, inactive, absent, pruned, rejected, settled]
     default: staged
   release:
     description:
-      - The release, as M(lamp.cluster.artifact) returned it. Needed unless O(state) is V(pruned) or V(inactive).
+      - The release, as M(lamp.cluster.artifact) returned it. Needed unless O(state) is V(pruned),
+        V(inactive) or V(settled).
     type: str
   artifact:
     description:
@@ -152,6 +154,18 @@ options:
     description: Switch even to a rejected release, which then is no longer rejected.
     type: bool
     default: false
+  run:
+    description:
+      - What tells the run that this belongs to from others, such as the time of a deploy. With it, O(state=active)
+        keeps each file that it replaces by one of O(templates), in a file below V(<path>/releases) that only root can
+        read, until O(state=settled), or until another run replaces one.
+      - What was kept first for a run stays; give a run that continues another one the same.
+    type: str
+    default: ""
+  restore:
+    description: Whether O(state=active) and O(state=inactive) put back what was kept for O(run).
+    type: bool
+    default: false
   package:
     description: A small release itself. The controller fills this in.
     type: str
@@ -207,7 +221,7 @@ EXAMPLES = r"""
 RETURN = r"""
 release:
   description: The release that was asked for; empty where O(state=inactive).
-  returned: unless O(state=pruned)
+  returned: unless O(state) is V(pruned) or V(settled)
   type: str
   sample: 2f1c9a04be7712aa
 staged:
@@ -267,6 +281,12 @@ reloaded:
   type: list
   elements: str
   sample: [apache2]
+kept:
+  description: The files that are kept for O(run), as they were before it, by their paths below O(path).
+  returned: when O(state) is V(active) or V(inactive)
+  type: list
+  elements: str
+  sample: [releases/2f1c9a04be7712aa/.env]
 tests:
   description: What each of O(tests) found, up to the first that failed, as M(lamp.cluster.smoke_test) returns it.
   returned: when O(state=active), unless in check mode
@@ -328,7 +348,11 @@ def main() -> None:
     spec = ArgumentSpec(
         {
             "path": {"type": "path", "required": True},
-            "state": {"type": "str", "choices": [*NEED_A_RELEASE, "inactive", "pruned"], "default": "staged"},
+            "state": {
+                "type": "str",
+                "choices": [*NEED_A_RELEASE, "inactive", "pruned", "settled"],
+                "default": "staged",
+            },
             "release": {"type": "str"},
             "artifact": {"type": "path"},
             "package": {"type": "str", "no_log": True},  # a megabyte that no log wants
@@ -352,6 +376,8 @@ def main() -> None:
             "keep": {"type": "int", "default": 5},
             "reason": {"type": "str", "default": "rolled back"},
             "force": {"type": "bool", "default": False},
+            "run": {"type": "str", "default": ""},
+            "restore": {"type": "bool", "default": False},
         },
         required_if=[("state", state, ("release",)) for state in NEED_A_RELEASE],
     )

@@ -127,6 +127,17 @@ def remove(parent: int, name: str) -> None:
             shutil.rmtree(f"/proc/self/fd/{parent}/{name}", ignore_errors=True)
 
 
+def read_file(root: str, path: str) -> tuple[bytes, os.stat_result] | None:
+    """The contents of the file ``path`` below ``root``, and whose it is; none where there is no file."""
+    above, name = os.path.split(path)
+    with contextlib.suppress(FileNotFoundError), opened(root, above) as parent:
+        if stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            number = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
+            with os.fdopen(number, "rb") as stream:
+                return stream.read(), os.fstat(number)
+    return None
+
+
 def write_file(parent: int, name: str, source: t.IO[bytes], owner: Owner, mode: int) -> None:
     """Write a new file ``name`` in the open folder ``parent``."""
     number = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)

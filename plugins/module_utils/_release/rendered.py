@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files that the controller rendered for this host, such as ``.env``: in the release, or in a path that is shared.
 
-They are compared by reading them; nothing is remembered of them, not even a hash, as they may hold secrets.
+They are compared by reading them; nothing is recorded of them, not even a hash, as they may hold secrets. What a switch
+replaces is kept while its run lasts (see replaced.py).
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ import typing as t
 from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import relative
-from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner, kind_of, opened, temporary
+from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import (
+    Owner,
+    kind_of,
+    opened,
+    read_file,
+    temporary,
+)
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
 
 FindOwner = t.Callable[[str, str], Owner]
@@ -30,6 +37,19 @@ class File(t.NamedTuple):
     dest: str
     content: bytes
     owner: Owner
+
+
+def is_right(file: File, found: tuple[bytes, os.stat_result] | None) -> bool:
+    """Whether what was found in its place, as ``read_file`` returns it, is the file, and whose it is to be."""
+    if found is None:
+        return False
+    content, now = found
+    return (
+        file.owner.uid in (-1, now.st_uid)
+        and file.owner.gid in (-1, now.st_gid)
+        and stat.S_IMODE(now.st_mode) == file.owner.file
+        and content == file.content
+    )
 
 
 class Rendered:
@@ -64,7 +84,11 @@ class Rendered:
 
     def due(self, folder: str, lived: bool = False) -> list[File]:
         """Those that are missing or differ for the release in ``folder``."""
-        return [file for file in self.files if not self._is_right(folder, file, lived)]
+        return [
+            file
+            for file in self.files
+            if not is_right(file, read_file(*self.furnishing.place(folder, file.dest, lived)))
+        ]
 
     def is_in_use(self, folder: str, file: File, live: bool) -> bool:
         """Whether the live release may read what is there now: then it is to change with the switch, no sooner."""
@@ -72,24 +96,6 @@ class Rendered:
         if root == folder:
             return live
         return os.path.isdir(root) and kind_of(root, path) == "file"
-
-    def _is_right(self, folder: str, file: File, lived: bool) -> bool:
-        root, path = self.furnishing.place(folder, file.dest, lived)
-        above, name = os.path.split(path)
-        with contextlib.suppress(FileNotFoundError), opened(root, above) as parent:
-            if not stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-                return False
-            number = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
-            with os.fdopen(number, "rb") as stream:
-                now = os.fstat(number)
-                return (
-                    file.owner.uid in (-1, now.st_uid)
-                    and file.owner.gid in (-1, now.st_gid)
-                    and stat.S_IMODE(now.st_mode) == file.owner.file
-                    and now.st_size == len(file.content)
-                    and stream.read() == file.content
-                )
-        return False
 
     def write(self, folder: str, files: t.Iterable[File]) -> None:
         """Put ``files`` in their places, each whole at any moment. :raises LampError: ``release_unsafe_path``"""
@@ -105,10 +111,11 @@ class Rendered:
                         f"{os.path.join(root, path)} is a {kind}, where a template is to make a file.",
                         "Give the template another dest; one in a shared path needs that path in shared_paths.",
                     )
-                _replace(parent, name, file)
+                replace(parent, name, file)
 
 
-def _replace(parent: int, name: str, file: File) -> None:
+def replace(parent: int, name: str, file: File) -> None:
+    """Put the file in its place in the open folder ``parent``, whole at any moment."""
     made = temporary(parent)
     number = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
     try:

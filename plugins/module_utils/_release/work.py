@@ -24,6 +24,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.package impo
 from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner
 from ansible_collections.lamp.cluster.plugins.module_utils._release.probe import SCRIPT, Probe
 from ansible_collections.lamp.cluster.plugins.module_utils._release.rendered import File, Rendered
+from ansible_collections.lamp.cluster.plugins.module_utils._release.replaced import Replaced
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
 from ansible_collections.lamp.cluster.plugins.module_utils._release.stage import Base, BaseDiffers, Staging
 from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, exclusive, facts, read_record
@@ -188,7 +189,9 @@ class Work:
         folder, current = self.layout.release(name), self.layout.current_release()
         rendered = self.rendered(self.furnishing())
         due = [file for file in rendered.due(folder) if there or rendered.is_in_use(folder, file, live=False)]
-        todo = [f"render {file.dest}" for file in due]
+        replaced = Replaced(self.layout, self.params["run"])
+        back = replaced.due() if self.params["restore"] else []
+        todo = [f"put {kept['path']} back" for kept in back] + [f"render {file.dest}" for file in due]
         todo += [f"switch from {current or 'nothing'} to {name}"] if current != name else []
         services = self.state.reload
         if todo and self.params["services"] and not (self.probe is not None and self.probe.needs_no_reload()):
@@ -202,6 +205,9 @@ class Work:
             if current != name:
                 self.state.history = [*self.state.lived(current), name]
             self.state.save()
+            replaced.put_back(back)
+            if self.params["run"] and not self.params["restore"]:
+                replaced.keep((file, *rendered.furnishing.place(folder, file.dest)) for file in due)
             rendered.write(folder, due)
             if current != name:
                 switch(self.layout, name)
@@ -209,22 +215,34 @@ class Work:
         # With nothing to do, too: an earlier run may have failed here.
         if self.probe is not None and not self.check_mode:
             self.probe.prove(folder)
-        return {"changed": bool(todo), "todo": todo, "reloaded": services}
+        return {"changed": bool(todo), "todo": todo, "reloaded": services, "kept": replaced.places}
 
     def deactivate(self) -> Result:
         """Have no release live, as before the first one: ``current`` goes."""
         current = self.layout.current_release()
-        todo = [f"switch from {current} to nothing"] if current else []
+        replaced = Replaced(self.layout, self.params["run"])
+        back = replaced.due() if self.params["restore"] else []
+        todo = [f"put {kept['path']} back" for kept in back]
+        todo += [f"switch from {current} to nothing"] if current else []
         services = sorted({*self.state.reload, *(self.params["services"] if current else ())})
         todo += [f"reload {service}" for service in services]
         if todo and not self.check_mode:
             self.state.reload = services
             self.state.history = [name for name in self.state.lived(current) if name != current]
             self.state.save()
+            replaced.put_back(back)
             if current:
                 switch_off(self.layout)
             reload_services(self.state)
-        return {"changed": bool(todo), "todo": todo, "release": "", "reloaded": services}
+        return {"changed": bool(todo), "todo": todo, "release": "", "reloaded": services, "kept": replaced.places}
+
+    def settle(self) -> Result:
+        """Forget what a run replaced: it has come to its end."""
+        replaced = Replaced(self.layout, self.params["run"])
+        there = replaced.left_over or bool(replaced.files)
+        if there and not self.check_mode:
+            replaced.forget()
+        return {"changed": there, "todo": ["forget what was replaced"] if there else []}
 
     def prune(self) -> Result:
         """Remove what ``keep`` leaves over, and what was left by stagings that were killed."""
@@ -268,10 +286,9 @@ class Work:
 
     def _act(self, wanted: str) -> Result:
         self.state = State(self.layout)
-        if wanted == "pruned":
-            result = self.prune()
-        elif wanted == "inactive":
-            result = self.deactivate()
+        at_all = {"pruned": self.prune, "inactive": self.deactivate, "settled": self.settle}
+        if wanted in at_all:
+            result = at_all[wanted]()
         else:
             name = check_release_name(self.params["release"])
             actions = {

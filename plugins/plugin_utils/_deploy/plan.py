@@ -30,6 +30,11 @@ def _undoing(begun: Entry) -> bool:
     return begun.get("kind") == "rollback" and bool(begun.get("undo"))
 
 
+def _began(between: Entry) -> str:
+    """What tells the first of the runs that this one continues, which found the settings that users had."""
+    return str(between.get("began") or between.get("id") or "")
+
+
 def _cut_rolling(begun: Entry) -> bool:
     """Whether a load balancer may still leave a host out: since the run that is continued, or one before it."""
     return begun.get("mode") == ROLLING or bool(begun.get("rejoin"))
@@ -153,6 +158,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     return {
         "kind": "deploy",
         "id": ident,
+        "began": _began(between) or ident,
         "release": release,
         "from": from_,
         "between": list(looks) if continued else [],  # where what is continued may have left other code than that
@@ -201,7 +207,9 @@ def rollback_plan(  # noqa: PLR0917 (a filter's parameters)
     live = [name for name in current.values() if name]  # a new host has none
     if begun.get("kind") == "deploy":
         left = begun["release"]
-        target = next((name for host, name in begun["from"].items() if host in looks and name not in ("", left)), "")
+        was = [name for host, name in begun["from"].items() if host in looks and name]
+        settings_alone = bool(was and between) and not begun.get("numbers")
+        target = next((name for name in was if name != left), left if settings_alone else "")
     elif begun.get("kind") == "rollback":
         left, target = begun["left"], begun["release"]
     else:
@@ -215,6 +223,7 @@ def rollback_plan(  # noqa: PLR0917 (a filter's parameters)
     return {
         "kind": "rollback",
         "id": ident,
+        "began": _began(between) or ident,
         "release": target,
         "left": left if left != target else "",
         "from": current,

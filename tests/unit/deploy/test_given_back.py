@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.plan import deploy_plan
 
+from tests.support.modules import ROOT
 from tests.unit.deploy.test_recovery import CUT, deploy, evaluated, looks
 
 BACK = {"release": "a", "changed": True, "failed": False}
@@ -65,6 +67,33 @@ def test_what_an_unfinished_deploy_may_have_switched_is_put_back_as_well() -> No
     assert deploy()["between"] == []
     assert deploy(journal=({**CUT, "finished": True},))["between"] == []
     assert deploy(journal=(CUT,))["between"] == ["w0"]
+
+
+def test_runs_that_continue_each_other_know_the_first_one_whose_settings_are_kept() -> None:
+    assert deploy()["began"] == "now"
+    assert deploy(journal=({**CUT, "finished": True, "began": "2025"},))["began"] == "now"
+    assert deploy(journal=(CUT,))["began"] == CUT["id"]
+    third = deploy(journal=({**CUT, "began": "2025"},))
+    assert evaluated("deploy__entry.began", third, deploy__recovery="stay") == third["began"] == "2025"
+    assert third["id"] == "now"
+
+
+@pytest.mark.parametrize(
+    ("noted", "stopped", "templates", "forgotten"),
+    [
+        (True, "", ["env.j2"], True),
+        (True, "", [], False),
+        (False, "", ["env.j2"], False),  # a later run may have to put them back
+        (True, "before", ["env.j2"], False),  # of what is unfinished since an earlier run
+    ],
+)
+def test_the_settings_of_before_are_kept_until_nothing_can_put_them_back(
+    noted: bool, stopped: str, templates: list[str], forgotten: bool
+) -> None:
+    tasks = yaml.safe_load((ROOT / "roles/deploy/tasks/record.yml").read_text())
+    (conditions,) = (task["when"] for task in tasks if task["name"] == "Forget the settings of before")
+    known = {"deploy__recorded": {"finished": noted}, "deploy__stopped": stopped, "release_templates": templates}
+    assert all(evaluated(condition, deploy(), **known) for condition in conditions) is forgotten
 
 
 def test_back_is_a_host_that_runs_its_own_release_of_before_and_answered_that_it_was_given_it() -> None:

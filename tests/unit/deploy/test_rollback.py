@@ -49,6 +49,17 @@ def test_other_releases_to_go_back_to_are_named_where_all_hosts_have_them() -> N
     assert "-e rollback_release=ID (on all hosts: a), or take w1 out of" in made["refusals"][0]
 
 
+def test_an_unfinished_deploy_of_settings_alone_is_gone_back_from_to_the_same_release() -> None:
+    begun = {**entry(release="b", began="2025"), "from": {"w0": "b"}}
+    made = back(look("b", previous="a", owner="deploy", journal=[begun]))
+    assert (made["release"], made["left"], made["began"], made["refusals"]) == ("b", "", "2025", [])
+    opened = {**begun, "result": "failed, site open"}
+    made = back(look("b", previous="a", journal=[opened]))
+    assert (made["release"], made["left"], made["began"]) == ("a", "b", "now"), "users work with those settings"
+    deltas = {**begun, "numbers": [2]}
+    assert back(look("b", previous="a", owner="deploy", journal=[deltas]))["release"] == "a"
+
+
 def test_a_rollback_that_died_after_its_record_is_not_done_once_more() -> None:
     gone_back = look("a", previous="`", releases="`ab", rejected="b", journal=[ENDED])
     made = back(gone_back, taken_over=DEAD)
