@@ -138,7 +138,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta impor
 from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import FOLDER, Journal
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.options import make_blocker
-from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import ROOT, Site
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import DEPLOY, ROOT, Site
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
 from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, facts
@@ -184,7 +184,7 @@ def proof(params: dict[str, t.Any]) -> dict[str, t.Any]:
         if params["site"]:
             make_blocker({"name": params["site"], "state_dir": params["state_dir"], "proof_timeout": 10}).examine()
     except LampError as error:
-        if error.code != "maintenance_unknown_state" or error.details.get("owner") != "deploy":
+        if error.code != "maintenance_unknown_state" or error.details.get("owner") != DEPLOY:
             raise
         return {"doubt": str(error)}
     return {}

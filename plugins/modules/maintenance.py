@@ -12,7 +12,8 @@ description:
   - Every request to the site is answered with status 503 and a maintenance page, for people or for programs, until the
     block is taken away. No reload of the web server is needed, and the block survives a reboot.
   - V(enabled) succeeds only when this very host was seen blocked; then it waits for the requests that were running.
-  - V(disabled) succeeds only when this host was seen to answer without the block.
+  - V(disabled) succeeds only when this host was seen to answer without the block. The block of a deploy, behind which
+    the database may be half changed, is taken away by that deploy, or by O(force).
   - The role P(lamp.cluster.maintenance#role) prepares the web server for it once. A web server that does not answer by
     the rules of that role, or rules that were edited, are an error before anything is changed.
 author: The lamp.cluster developers (@lamp-cluster)
@@ -39,11 +40,16 @@ options:
       - A secret of 20 to 128 letters and digits. Requests with this value in the header C(X-Lamp-Bypass) or the cookie
         C(lamp_bypass) are not blocked, and C(/.lamp-bypass/<token>) sets that cookie.
       - Without it nobody gets through.
+      - A deploy, which has one of its own, tells by it that the block that it takes away is still its own.
     type: str
   owner:
-    description: Who blocks. A deploy tells by it a block of its own from an operator's.
+    description: Who blocks, or takes the block away. A deploy tells by it a block of its own from an operator's.
     type: str
     default: operator
+  force:
+    description: Take away the block of another deploy as well.
+    type: bool
+    default: false
   drain_timeout:
     description: Seconds to wait for requests that began before the block.
     type: float
@@ -132,7 +138,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.blocker import Blocker
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.options import SITE_ARGUMENTS, make_blocker
-from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import State
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import DEPLOY, State
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
 
 
@@ -178,9 +184,32 @@ def enable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
     return {**result, "marker_seen": True}
 
 
+def refuse_others(before: State, params: dict[str, t.Any]) -> None:
+    """Return when who asks may take this block away: a deploy its own, everybody else those of no deploy.
+
+    :raises LampError: ``maintenance_other_owner``
+    """
+    if params["owner"] != DEPLOY and before["owner"] == DEPLOY:
+        raise LampError(
+            "maintenance_other_owner",
+            f"A deploy or a rollback has blocked {params['name']}, and code and database may not fit each other.",
+            "ansible-playbook lamp.cluster.status says where it stands, and the command that goes on and opens it. To"
+            " open it as it is, run again with -e maintenance_force=true.",
+        )
+    if params["owner"] == DEPLOY and (before["owner"], before["token"]) != (DEPLOY, params["bypass_token"] or ""):
+        raise LampError(
+            "maintenance_other_owner",
+            f"{'Another deploy' if before['owner'] == DEPLOY else before['owner']} has taken over the block of"
+            f" {params['name']} since, so that it stays.",
+            "ansible-playbook lamp.cluster.status says where it stands.",
+        )
+
+
 def disable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
     """Open the site."""
     before = blocker.site.read()
+    if before and not module.params["force"]:
+        refuse_others(before, module.params)
     result: dict[str, t.Any] = {
         "changed": before is not None or blocker.backend.lingers(),
         "owner": "",
@@ -230,6 +259,7 @@ def main() -> None:
             "retry_after": {"type": "int", "default": 120},
             "bypass_token": {"type": "str", "no_log": True},
             "owner": {"type": "str", "default": "operator"},
+            "force": {"type": "bool", "default": False},
             "drain_timeout": {"type": "float", "default": 30},
             "on_drain_timeout": {"type": "str", "choices": ["continue", "fail"], "default": "continue"},
         }

@@ -235,6 +235,11 @@ def test_the_lock_names_its_holder(cluster: Cluster, next_release: Path) -> None
     output = refused(cluster, source=next_release)
     assert "ann on elsewhere (process 1) since today" in output
     assert "deploy_force_lock=true" in output
+    for state in ("enabled", "disabled"):
+        run = cluster.playbook("lamp.cluster.maintenance", "-e", f"maintenance_state={state}")
+        assert (run.code != 0, "ann on elsewhere" in run.output) == (True, True), run.output
+    run = cluster.playbook("lamp.cluster.maintenance", "-e", "maintenance_state=disabled maintenance_force=true")
+    assert (run.code, run.changed) == (0, 0), run.output
     deployed(cluster, "-e", "deploy_force_lock=true", source=next_release)
 
 

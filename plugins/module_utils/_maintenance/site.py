@@ -20,6 +20,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 
 ROOT = "/var/lib/lamp.cluster/maintenance"
 TOKEN = re.compile(r"[A-Za-z0-9]{20,128}")  # what a bypass token is; it becomes a file's name, and a cookie
+DEPLOY = "deploy"  # the owner of a block that is a deploy's
 KEPT = ("owner", "since", "nonce", "message", "retry_after", "token")
 State = t.Dict[str, t.Any]
 

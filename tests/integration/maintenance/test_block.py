@@ -65,9 +65,10 @@ def test_the_plan_is_what_the_run_does_and_a_second_run_does_nothing(site: Block
     found = site.status()
     assert (found["owner"], found["page_message"], found["bypass"]) == ("deploy", "Longer", False)
 
-    plan = site.maintenance("disabled", check=True)
+    assert site.maintenance("disabled")["error_code"] == "maintenance_other_owner"
+    plan = site.maintenance("disabled", check=True, force=True)
     assert site.get().status == 503
-    done = site.maintenance("disabled")
+    done = site.maintenance("disabled", force=True)
     assert (plan["changed"], plan["diff"]) == (True, done["diff"])
     assert (done["previous_owner"], done["blocked_seconds"] > 0) == ("deploy", True)
     assert not site.maintenance("disabled")["changed"]

@@ -51,13 +51,22 @@ def test_the_role_blocks_and_opens_and_a_second_run_changes_nothing(site: Blocka
             holds("maintenance_result.changed", "maintenance_result.marker_seen", "maintenance_result.drained"),
             {**ask(site, 503), "register": "page"},
             holds("'By the role' in page.content"),
+            role(site, "confirm", **where),
             role(site, "status", **where),
             holds("maintenance_status.blocked", "maintenance_status.owner == 'deploy'"),
-            role(site, "disable", **where),
+            {
+                "block": [role(site, "disable", **where), holds("false")],
+                "rescue": [holds("ansible_failed_result | string is search('-e maintenance_force=true')"), ask(site, 503)],
+            },
+            role(site, "disable", **where, maintenance_owner="deploy"),
             holds("maintenance_result.previous_owner == 'deploy'", "maintenance_result.blocked_seconds > 0"),
             ask(site, 200),
             role(site, "disable", **where),
             holds("not maintenance_result.changed"),
+            {
+                "block": [role(site, "confirm", **where), holds("false")],
+                "rescue": [holds("ansible_failed_result | string is search('the block of shop is gone')")],
+            },
         ]
     )
     assert code == 0, output
