@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.deploy.conftest import Controller
+from tests.integration.deploy.conftest import Controller, lose
 from tests.integration.maintenance.conftest import BlockableSite
 
 
@@ -58,7 +58,7 @@ def test_a_deploy_whose_lock_was_taken_by_force_switches_and_opens_nothing(
     assert not (controller.folder / "a" / name / "current").exists()
     assert controller.site.get().status == status
     assert json.loads((controller.folder / "locks" / f"{name}.json").read_text())["user"] == "bob"
-    controller.site.maintenance("disabled")
+    controller.site.maintenance("disabled", force=True)
 
 
 @pytest.mark.parametrize("ends", ["end_host", pytest.param("end_role", marks=pytest.mark.long)])
@@ -77,3 +77,22 @@ def test_a_host_that_a_hook_sends_away_fails_the_deploy_and_what_the_hook_rescue
     told = controller.journals(ends)[0][-1]
     assert told["failure"].startswith("a: b did not come through the hook before_switch, with the others."), output
     assert not (controller.folder / "a" / ends / "current").exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lost", ["map", "balancer"])
+def test_deltas_and_drops_wait_for_a_block_that_the_load_balancer_still_has(controller: Controller, lost: str) -> None:
+    place = f"{controller.site.variables['maintenance_state_dir']}/shop/haproxy.map"
+    emptied = [{"ansible.builtin.copy": {"content": "", "dest": place}, "run_once": True}]
+    hooks = {"after_block": hook(controller, lost, *(emptied if lost == "map" else lose("lb")))}
+    store = {"session_purge_store": "files", "session_purge_save_path": str(controller.folder / "sessions")}
+    (controller.folder / "sessions").mkdir(exist_ok=True)
+    (controller.folder / "sessions" / "sess_a").touch()
+    code, output = controller.run(
+        [controller.play([controller.deploy(lost, "1", tagged=True, deploy_hooks=hooks, **store)])]
+    )
+    assert code != 0
+    failure = controller.journals(lost)[0][-1]["failure"]
+    assert ("the block of shop is gone" if lost == "map" else "lb could not be reached") in failure, output
+    assert (controller.folder / "sessions" / "sess_a").exists()
+    controller.site.maintenance("disabled", force=True)
