@@ -52,10 +52,9 @@ def controller() -> dict[str, t.Any]:
     """This run: a worker's parent is ansible-playbook itself. ``namespace`` holds the processes in sight."""
     pid = os.getppid()
     try:
-        alive = {entry: started(int(entry)) for entry in os.listdir("/proc") if entry.isdigit()}
         namespace = os.readlink("/proc/self/ns/pid")
     except OSError:
-        alive, namespace = {str(pid): ""}, ""
+        namespace = ""
     return {
         "user": user(),
         "controller": socket.gethostname(),
@@ -66,8 +65,14 @@ def controller() -> dict[str, t.Any]:
         "pid": pid,
         "started": started(pid),
         "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "alive": alive,
     }
+
+
+def living() -> dict[str, str] | None:
+    """When each process of this controller began; None where those of other users are hidden (hidepid, ProtectProc)."""
+    if not started(1):
+        return None
+    return {entry: started(int(entry)) for entry in os.listdir("/proc") if entry.isdigit()}
 
 
 class ActionModule(ActionBase):
@@ -80,7 +85,8 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         asker = controller()
         if self._task.args.get("state") != "kept":
-            return dict(self._execute_module(module_args={**self._task.args, "asker": asker}, task_vars=task_vars))
+            given = {**self._task.args, "asker": {**asker, "alive": living()}}
+            return dict(self._execute_module(module_args=given, task_vars=task_vars))
         try:
             self._see_kept(asker)
         except LampError as error:

@@ -90,14 +90,14 @@ def is_dead(holder: Holder, asker: Holder) -> bool:
     """Whether ``asker``, who knows what runs on its own controller, is sure that the holder does not live.
 
     A host name alone proves nothing: two controllers may have the same one. Where a process could be out of the
-    asker's sight (another machine, another container), it counts as alive.
+    asker's sight (another machine, another container, another user's on a system that hides them), it counts as alive.
     """
     if not all(asker[key] and holder.get(key) == asker[key] for key in ("controller", "machine")):
         return False
     if holder.get("boot") != asker["boot"]:
         # A machine that booted again took its processes with it; of a container's image there may be many copies.
         return bool(holder.get("whole_machine") and asker["whole_machine"])
-    if not asker["namespace"] or holder.get("namespace") != asker["namespace"]:
+    if asker["alive"] is None or not asker["namespace"] or holder.get("namespace") != asker["namespace"]:
         return False
     return bool(asker["alive"].get(holder.get("pid"), "") != holder.get("started"))
 

@@ -129,7 +129,8 @@ def deploy_lock(module: AnsibleModule) -> dict[str, t.Any]:
         raise LampError(
             "deploy_lock_no_controller", "Nobody said who asks for the lock.", "Run this module through Ansible."
         )
-    asker: Holder = {**params["asker"], "alive": {int(pid): start for pid, start in params["asker"]["alive"].items()}}
+    alive = params["asker"]["alive"]
+    asker: Holder = {**params["asker"], "alive": alive and {int(pid): start for pid, start in alive.items()}}
     lock = DeployLock(params["path"], params["name"])
     holder = {key: value for key, value in asker.items() if key != "alive"}
     if module.check_mode:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.lamp.cluster.plugins.action.deploy_lock import controller
+from ansible_collections.lamp.cluster.plugins.action.deploy_lock import controller, living
 from ansible_collections.lamp.cluster.plugins.module_utils._deploy_lock import DeployLock, see_kept
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
-from tests.support.modules import ModuleResult, run_here, run_module
+from tests.support.modules import COLLECTIONS, ModuleResult, run_here, run_module
 
 ANN: dict[str, Any] = {
     "user": "ann", "controller": "deploy1", "machine": "m1", "boot": "b1", "namespace": "pid:[1]",
@@ -58,10 +60,22 @@ def test_of_many_at_once_one_gets_it(tmp_path: Path) -> None:
         ({**BOB, "boot": "b2"}, True),
         ({**BOB, "boot": "b2", "whole_machine": False}, False),
         ({**BOB, "alive": {}, "namespace": "pid:[2]"}, False),
+        ({**BOB, "alive": None}, False),
+        ({**BOB, "alive": None, "boot": "b2"}, True),
         ({**BOB, "alive": {}, "machine": "m2"}, False),
         ({**BOB, "alive": {}, "controller": "deploy2"}, False),
     ],
-    ids=["gone", "number used again", "booted", "a container", "out of sight", "other machine", "other controller"],
+    ids=[
+        "gone",
+        "number used again",
+        "booted",
+        "a container",
+        "out of sight",
+        "hidden",
+        "hidden, booted",
+        "other machine",
+        "other controller",
+    ],
 )
 def test_only_what_is_surely_dead_is_taken_over(tmp_path: Path, asker: dict[str, Any], dead: bool) -> None:
     lock(tmp_path, ANN)
@@ -112,6 +126,20 @@ def test_who_has_no_name_in_a_container_can_deploy_as_well(monkeypatch: pytest.M
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 1000680000)
     assert controller()["user"] == "uid 1000680000"
+
+
+def test_where_the_processes_of_others_are_hidden_none_is_said_to_be_dead() -> None:
+    """As a user whom hidepid keeps from seeing those of root, such as this process."""
+    code = "import json, os; from ansible_collections.lamp.cluster.plugins.action.deploy_lock import living"
+    run = f"{code}; living(); os.setgid(65534); os.setgroups([]); os.setuid(65534); print(json.dumps(living()))"
+    seen = {}
+    for hidden in ("1", "2"):
+        mounted = f'mount -t proc -o hidepid={hidden} proc /proc && "$@" && true'
+        command = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", mounted, "sh", sys.executable, "-c", run]
+        done = subprocess.run(command, cwd=COLLECTIONS, capture_output=True, text=True, check=True)
+        seen[hidden] = json.loads(done.stdout)
+    assert seen == {"1": None, "2": None}
+    assert living()
 
 
 def test_the_lock_excludes_and_a_dead_holder_is_taken_over(tmp_path: Path) -> None:

@@ -56,7 +56,10 @@ def test_the_role_blocks_and_opens_and_a_second_run_changes_nothing(site: Blocka
             holds("maintenance_status.blocked", "maintenance_status.owner == 'deploy'"),
             {
                 "block": [role(site, "disable", **where), holds("false")],
-                "rescue": [holds("ansible_failed_result | string is search('-e maintenance_force=true')"), ask(site, 503)],
+                "rescue": [
+                    holds("ansible_failed_result | string is search('-e maintenance_force=true')"),
+                    ask(site, 503),
+                ],
             },
             role(site, "disable", **where, maintenance_owner="deploy"),
             holds("maintenance_result.previous_owner == 'deploy'", "maintenance_result.blocked_seconds > 0"),
