@@ -44,6 +44,13 @@ options:
         its end, one that names no O(release) is refused then, as it may be the same command once more.
     type: str
     default: ''
+  database:
+    description:
+      - What M(lamp.cluster.dbdeploy) answered in check mode. A rollback to a database with a delta that is applied or
+        undone half way is refused, and so is one where the database told nothing.
+      - Nothing, for an application without deltas.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""

@@ -254,6 +254,17 @@ ahead:
   type: list
   elements: int
   sample: []
+unfinished:
+  description:
+    - The deltas that were begun and never completed, whether the folder has them or not, each with C(number),
+      C(direction), which is V(do) or V(undo), and C(unknown), whether nobody knows if one of its statements took
+      effect.
+    - A run that was to finish them tells what it found when it began.
+  returned: success, and where such a delta is why the run was refused
+  type: list
+  elements: dict
+  sample:
+    - {number: 5, direction: undo, unknown: false}
 table_changes:
   description:
     - What statements will do to the tables that are there, each with C(number) (of the delta), C(statement) (from 1),

@@ -136,9 +136,12 @@ def test_what_cannot_be_undone_stays_blocked_and_says_why(shop: Cluster, release
     half = releases.after("r6", statements=statements, undo="DO 1;\n")
     failed(shop.deploy(half, "-e", "deploy_on_failure=undo"), "is applied half way", "The site stays blocked")
     failed(shop.playbook("lamp.cluster.rollback", "-e", "rollback_undo=true"), "is applied half way")
-    ok(shop.playbook("lamp.cluster.rollback"))
+    failed(shop.playbook("lamp.cluster.rollback"), "is applied half way", "-e deploy_deltas=")
+    everywhere("maintenance")
+    ok(shop.playbook("lamp.cluster.rollback", "-e", "deploy_deltas="))
     releases.live()
-    assert Standing(shop).verdict == "all is well"
+    standing = Standing(shop)
+    assert "is applied half way" in standing.verdict, standing.output
     failed(
         shop.playbook("lamp.cluster.rollback", "-e", "rollback_undo=true"), "is live already, and the rollback to it"
     )
@@ -148,6 +151,39 @@ def test_what_cannot_be_undone_stays_blocked_and_says_why(shop: Cluster, release
     everywhere(half.name)
     ok(shop.playbook("lamp.cluster.rollback", "-e", "rollback_undo=true"))
     releases.live()
+
+
+@pytest.mark.long
+def test_a_delta_that_is_undone_half_way_is_finished_by_a_rollback_that_undoes_and_by_nothing_else(
+    shop: Cluster, releases: Releases
+) -> None:
+    def unfinished(verdict: str) -> None:
+        standing = Standing(shop)
+        standing.check()
+        assert standing.verdict == verdict, standing.output
+        assert standing.next.endswith(" -e rollback_undo=true"), standing.output
+
+    first, second, before = column(), column(), live(shop)
+    undo = f"{dropped(second)}DELETE FROM missing;\n{dropped(first)}"
+    made = releases.after("r13", statements=first + second, undo=undo)
+    flag = "-e rollback_undo=true"
+    failed(
+        shop.deploy(made, "-e", "deploy_on_failure=undo", *BAD_SMOKE),
+        "The site stays blocked. It was not undone:", f"finish the undo: ansible-playbook lamp.cluster.rollback {flag}",
+    )  # fmt: skip
+    unfinished("the undo of a deploy is unfinished")
+    failed(shop.deploy(made), "stopped before anything was changed", "was cut off in its undo part", flag)
+    failed(shop.playbook("lamp.cluster.rollback"), "is undone half way", "Finish that with -e rollback_undo=true.")
+    failed(shop.playbook("lamp.cluster.rollback", "-e", "rollback_undo=true"), "missing", "The site stays blocked")
+    everywhere("maintenance")
+    unfinished("a rollback is unfinished")
+    shop.ssh(address("db1"), "mariadb shop -e 'CREATE TABLE missing (n INT)'")
+    ok(shop.playbook("lamp.cluster.rollback", "-e", "rollback_undo=true"))
+    releases.live()
+    assert live(shop) == before
+    shop.ssh(address("db1"), "mariadb shop -e 'DROP TABLE missing'")
+    standing = Standing(shop)
+    assert (standing.verdict, standing.next) == ("all is well", "nothing"), standing.output
 
 
 def test_a_rollback_undoes_deltas_or_says_why_not_before_the_block(

@@ -69,7 +69,9 @@ class Engine:
             raise LampError(
                 "dbdeploy_half_way",
                 f"Delta {half[0]} was cut off in its undo part; the database is between two versions.",
-                "Finish the undo first (state=undone).",
+                "Finish the undo first (state=undone); that of a deploy, or of a rollback, with lamp.cluster.rollback"
+                " -e rollback_undo=true.",
+                unfinished=self.begun(),
             )
         done = sorted(number for number, progress in self.unfinished.items() if progress.direction == "do")
         if self.settings.state == "undone" and done and done[-1] > (self.settings.to or 0):
@@ -77,6 +79,7 @@ class Engine:
                 "dbdeploy_half_way",
                 f"Delta {done[-1]} is applied half way, and its undo part undoes a whole one.",
                 "Finish it first (state=applied), or mend the database by hand.",
+                unfinished=self.begun(),
             )
         begun = sorted(self.foreign - set(self.unfinished))
         if begun and self.settings.on_unknown == "fail":
@@ -123,6 +126,15 @@ class Engine:
         begun = self.foreign | set(self.unfinished)
         highest = max(files, default=0)
         return sorted(number for number in (self.complete | begun) - files if number > highest or number in begun)
+
+    def begun(self) -> list[dict[str, t.Any]]:
+        """The deltas that were begun and never completed. What another tool began, nobody knows the end of."""
+        own = {
+            number: {"number": number, "direction": progress.direction, "unknown": progress.running is not None}
+            for number, progress in self.unfinished.items()
+        }
+        others = {number: {"number": number, "direction": "do", "unknown": True} for number in self.foreign}
+        return [one for _number, one in sorted({**others, **own}.items())]
 
     def undoable(self) -> list[Delta]:
         """The deltas that state=undone would undo, the highest first.
@@ -221,6 +233,7 @@ class Engine:
             "resumed": sorted(numbers & set(self.unfinished)),
             "gaps": self.gaps(),
             "ahead": self.ahead(),
+            "unfinished": self.begun(),
         }
 
     def carry_out(self, lock: Lock) -> Result:

@@ -9,6 +9,7 @@ import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import SITE_OPEN
 
+from .half import Database, unfit
 from .journal import Entry, Look, blocked_by, last, owing, unfinished
 from .refusals import no_way_back, not_undone, numbers, rejected, undecided, undone_elsewhere
 
@@ -194,12 +195,14 @@ def rollback_plan(  # noqa: PLR0917 (a filter's parameters)
     undo: bool = False,
     blocking: list[str] | None = None,
     taken_over: str = "",
+    database: Database | None = None,
 ) -> Plan:
     """The plan of a rollback to ``release``, or to the last good one where none is named.
 
     What is left is the live release, or what an unfinished deploy was about to make live.
 
     :param taken_over: the dead run, in words, whose lock this one took over
+    :param database: what dbdeploy told of the deltas that are unfinished; nothing where there are no deltas
     """
     begun = unfinished(looks)
     between = _between(looks, begun)
@@ -220,6 +223,7 @@ def rollback_plan(  # noqa: PLR0917 (a filter's parameters)
     target = release or target or (live[0] if stayed else previous)
     unseen = sorted(deltas.get(left, set()) - deltas.get(target, set()))
     undo_to = max(deltas.get(target, set()), default=0)
+    todo = bool(blocked_by(looks) or begun or any(name != target for name in current.values()))
     return {
         "kind": "rollback",
         "id": ident,
@@ -244,16 +248,16 @@ def rollback_plan(  # noqa: PLR0917 (a filter's parameters)
         "blocks": blocking or list(looks),
         **_ways_back(looks, current),
         "undo": undo,
-        "undo_begun": _undoing(between),
         "undo_to": undo_to,
         "deltas_stay": [] if undo else unseen,
-        "todo": bool(blocked_by(looks) or begun or any(name != target for name in current.values())),
+        "todo": todo,
         "continues": _words(begun),
         "refusals": ([] if begun or release else undecided(looks, taken_over))
         or [
             *no_way_back(looks, target),
             *(not_undone(target, undo_to, stayed.get(target, unseen)) if undo and target in deltas else []),
             *(undone_elsewhere(looks, target, undo_to) if target in stayed else []),
+            *(unfit(database or {}, target, left, undo=undo, undo_to=undo_to) if todo else []),
         ],
     }
 

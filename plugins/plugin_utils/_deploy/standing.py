@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import number_of
 
 from .given import option
+from .half import UNDO, Database, halves, undone_half
 from .journal import Entry, Look, blocked_by, entries, owing, unfinished
 
 COMMAND = "ansible-playbook lamp.cluster."
@@ -74,7 +75,7 @@ def lock_line(lock: t.Mapping[str, t.Any]) -> tuple[str, bool]:
     return "free", False
 
 
-def database_lines(database: t.Mapping[str, t.Any]) -> list[str]:
+def database_lines(database: Database) -> list[str]:
     """Pending deltas and drops; ``database`` is what dbdeploy answered in check mode, empty where there is none."""
     if not database:
         return []
@@ -91,8 +92,25 @@ def database_lines(database: t.Mapping[str, t.Any]) -> list[str]:
     ]
 
 
+def _begun(begun: Entry, deploy: str, rollback: str, database: Database) -> tuple[str, str]:
+    """What goes on with a run that is unfinished, and is not refused for what the database holds."""
+    undoing = undone_half(database)
+    if begun.get("kind") == "rollback":
+        more = UNDO if begun.get("undo") or undoing else ""
+        return "a rollback is unfinished", f"{rollback} -e rollback_release={begun['release']}{more}"
+    if undoing:
+        return "the undo of a deploy is unfinished", f"{rollback}{UNDO}"
+    what = "".join(
+        option(f"deploy_{name}", begun[key])
+        for key, name in (("source", "source"), ("version", "source_version"), ("checksum", "source_checksum"))
+        if begun.get(key)
+    )
+    back = "" if halves(database) else f"   (or back: {rollback})"
+    return "a deploy is unfinished", f"{deploy}{what}{back}"
+
+
 def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
-    looks: t.Mapping[str, Look], busy: bool, away: list[str], database: t.Mapping[str, t.Any], given: str
+    looks: t.Mapping[str, Look], busy: bool, away: list[str], database: Database, given: str
 ) -> tuple[str, str]:
     """What that adds up to, and the command that goes on."""
     deploy, rollback = f"{COMMAND}deploy{given}", f"{COMMAND}rollback{given}"
@@ -102,16 +120,8 @@ def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
             "a deploy is running",
             "wait for it; if it is surely dead, go on with -e deploy_force_lock=true",
         )
-    if begun.get("kind") == "rollback":
-        more = " -e rollback_undo=true" if begun.get("undo") else ""
-        return "a rollback is unfinished", f"{rollback} -e rollback_release={begun['release']}{more}"
     if begun:
-        what = "".join(
-            option(f"deploy_{name}", begun[key])
-            for key, name in (("source", "source"), ("version", "source_version"), ("checksum", "source_checksum"))
-            if begun.get(key)
-        )
-        return "a deploy is unfinished", f"{deploy}{what}   (or back: {rollback})"
+        return _begun(begun, deploy, rollback, database)
     if blocked_by(looks, "deploy"):
         return "the site is blocked by a deploy that told nobody how it ended", f"{deploy}   (or back: {rollback})"
     if blocked_by(looks):
@@ -136,7 +146,7 @@ def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
 def standing(
     looks: t.Mapping[str, Look],
     lock: t.Mapping[str, t.Any],
-    database: t.Mapping[str, t.Any],
+    database: Database,
     away: list[str],
     given: str = "",
 ) -> dict[str, t.Any]:

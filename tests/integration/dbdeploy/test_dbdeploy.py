@@ -126,14 +126,35 @@ def test_undo_goes_back_and_is_planned_like_it_runs(deltas: Folder) -> None:
 
 def test_what_is_half_applied_is_not_told_as_undone(deltas: Folder) -> None:
     deltas.write(_1_item=TABLE + "-- @UNDO\nDROP TABLE item;\n")
-    added = "ALTER TABLE item ADD a INT;\n"
+    added, half = "ALTER TABLE item ADD a INT;\n", [{"number": 2, "direction": "do", "unknown": False}]
     deltas.write(_2_half=f"{added}{added}-- @UNDO\nALTER TABLE item DROP a;\n")
     assert deltas.here()["error_code"] == "dbdeploy_statement_failed"
     for to, check in ((0, False), (1, False), (1, True)):
         refused = deltas.here(state="undone", to=to, check=check)
         assert (refused["error_code"], "Delta 2 " in refused["msg"]) == ("dbdeploy_half_way", True), refused
+        assert refused["unfinished"] == half
     assert deltas.applied() == [1]
+    told = deltas.here(state="undone", to=2, src=None, deltas=[], check=True)
+    assert (told["changed"], told["unfinished"]) == (False, half), "it needs no files"
     assert not deltas.here(state="undone", to=2)["changed"]
+
+
+def test_what_is_half_undone_is_told_and_finished_by_an_undo_alone(deltas: Folder) -> None:
+    deltas.write(
+        _1_item=TABLE + "-- @UNDO\nDROP TABLE item;\nDROP TABLE missing;\n", _2_more="DO 1;\n-- @UNDO\nDO 1;\n"
+    )
+    deltas.here()
+    assert deltas.here(state="undone", to=0)["error_code"] == "dbdeploy_statement_failed"
+    half = [{"number": 1, "direction": "undo", "unknown": False}]
+    refused = deltas.here(check=True)
+    assert (refused["error_code"], refused["unfinished"]) == ("dbdeploy_half_way", half)
+    assert "lamp.cluster.rollback -e rollback_undo=true" in refused["msg"]
+    deltas.rows("CREATE TABLE missing (n INT)")
+    assert names(deltas.here(state="undone", to=0)["undone"]) == ["1_item.sql"]
+    assert deltas.here(state="undone", to=0, check=True)["unfinished"] == []
+    deltas.rows("INSERT INTO changelog VALUES (7, 'Main', NOW(), NULL, 'other', '')")
+    foreign = deltas.here(state="undone", to=9, on_unknown="skip", check=True)["unfinished"]
+    assert foreign == [{"number": 7, "direction": "do", "unknown": True}]
 
 
 def test_what_cannot_be_undone_is_refused_before_anything_is(deltas: Folder) -> None:

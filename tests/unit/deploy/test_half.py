@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A delta that is applied or undone half way: what it keeps from, and the ways out that are named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.standing import standing
+
+from tests.unit.deploy.test_deploy import FREE, QUIET, back, entry, look
+from tests.unit.deploy.test_recovery import RESUME, deploy, evaluated
+
+UNDO = "-e rollback_undo=true"
+WITHOUT_A_LOOK = "Only where a works with the database as it is: -e deploy_deltas= goes back without a look at it."
+
+
+def half(direction: str, number: int = 2, *, unknown: bool = False) -> dict[str, Any]:
+    """What dbdeploy answers where this delta was begun; the release a has 1, and b has 2 as well."""
+    return {**QUIET, "unfinished": [{"number": number, "direction": direction, "unknown": unknown}]}
+
+
+APPLIED, UNDONE = half("do"), half("undo")
+
+
+@pytest.mark.parametrize(
+    ("database", "undo", "said"),
+    [
+        ({}, False, ""),
+        ({**QUIET, "unfinished": []}, False, ""),
+        ({**QUIET, "unfinished": []}, True, ""),
+        (APPLIED, False, "Delta 2 is applied half way. Mend what stopped it and deploy b again, which finishes it."),
+        (APPLIED, True, "Delta 2 is applied half way. Its undo part undoes a whole one. Mend what"),
+        (UNDONE, False, f"Delta 2 is undone half way. Finish that with {UNDO}."),
+        (UNDONE, True, ""),
+        (half("undo", 1), True, "Finish that with lamp.cluster.dbdeploy (state=undone, to=0), then deploy."),
+        (half("do", 1), True, "Delta 1 is applied half way. Its undo part undoes a whole one."),
+        (half("do", unknown=True), False, "half way, and of one statement nobody knows whether it took effect. Mend"),
+        ({"msg": "Cannot connect."}, False, "whether a delta is half applied, the database does not tell. Cannot con"),
+        ({"unreachable": True}, True, "the database does not tell. It did not answer."),
+    ],
+)
+def test_no_rollback_opens_the_site_on_half_a_delta_but_the_one_that_finishes_it(
+    database: dict[str, Any], undo: bool, said: str
+) -> None:
+    begun = {**entry(), "from": {"w0": "a"}}
+    made = back(look("b", releases="ab", owner="deploy", journal=[begun]), database=database, undo=undo)
+    assert (made["release"], made["left"], made["undo_to"]) == ("a", "b", 1)
+    assert len(made["refusals"]) == (2 if said else 0), made["refusals"]
+    assert said.lower() in " ".join(made["refusals"]).lower()
+    if said:
+        assert made["refusals"][-1] == WITHOUT_A_LOOK
+    assert back(look(previous="a"), database=database, undo=undo, release="a")["refusals"] == [], "nothing to do"
+
+
+@pytest.mark.parametrize(
+    ("kind", "database", "verdict", "end"),
+    [
+        ("deploy", UNDONE, "the undo of a deploy is unfinished", f"lamp.cluster.rollback {UNDO}"),
+        (
+            "deploy",
+            {"error_code": "dbdeploy_half_way", "msg": "Cut off.", "unfinished": UNDONE["unfinished"]},
+            "the undo of a deploy is unfinished",
+            f"lamp.cluster.rollback {UNDO}",
+        ),
+        ("deploy", APPLIED, "a deploy is unfinished", "lamp.cluster.deploy"),
+        ("deploy", QUIET, "a deploy is unfinished", "lamp.cluster.rollback)"),
+        ("rollback", UNDONE, "a rollback is unfinished", f"rollback_release=b {UNDO}"),
+        ("rollback", QUIET, "a rollback is unfinished", "rollback_release=b"),
+    ],
+)
+def test_the_command_that_goes_on_is_one_that_is_not_refused(
+    kind: str, database: dict[str, Any], verdict: str, end: str
+) -> None:
+    told = standing({"w0": look(journal=[entry(kind)])}, FREE, database, [])
+    assert told["verdict"] == verdict
+    assert told["next"].endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("result", "undo_failed", "said"),
+    [
+        ({"failed": False}, False, f"{RESUME} To go back instead: BACK"),
+        ({"failed": True}, False, f"{RESUME} To go back instead, unless a delta is applied half way: BACK"),
+        ({"failed": False}, True, f"Mend what failed, then finish the undo: BACK {UNDO}"),
+    ],
+)
+def test_a_deploy_that_failed_names_a_way_back_that_is_not_refused(
+    result: dict[str, Any], undo_failed: bool, said: str
+) -> None:
+    state: dict[str, Any] = {"deploy__told_briefly": {"rollback": "BACK"}, "deploy__recovery": "stay"}
+    plan = deploy(owner="deploy")
+    known = {**state, "dbdeploy_result": result, "deploy__undo_failed": undo_failed}
+    assert evaluated("deploy__way_on", plan, **known) == said
