@@ -11,11 +11,12 @@ import typing as t
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import number_of
 
 from .given import option
-from .half import UNDO, Database, halves, undone_half
+from .half import UNDO, Database, half_words, halves, undone_half
 from .journal import Entry, Look, blocked_by, entries, owing, unfinished
 
 COMMAND = "ansible-playbook lamp.cluster."
 HISTORY = 10
+HELD, FREE, UNKNOWN = "held", "free", "unknown"
 
 
 def _moment(seconds: float) -> str:
@@ -59,20 +60,20 @@ def history_line(entry: Entry) -> str:
     return ", ".join(parts)
 
 
-def lock_line(lock: t.Mapping[str, t.Any]) -> tuple[str, bool]:
-    """The lock in words, and whether somebody may be at work; ``lock`` is what deploy_lock answered in check mode."""
+def lock_line(lock: t.Mapping[str, t.Any]) -> tuple[str, str]:
+    """The lock in words, and whether it is HELD, FREE or UNKNOWN, from what deploy_lock answered in check mode."""
     holder = lock.get("holder") or {}
     if lock.get("error_code") == "deploy_lock_held":
         return (
             f"held by {holder.get('user')} on {holder.get('controller')} (process {holder.get('pid')}) since"
             f" {holder.get('since')}, which lives as far as this controller can tell",
-            True,
+            HELD,
         )
     if lock.get("stale_taken"):
-        return f"left behind by {lock['stale_taken']}, which is dead; the next deploy takes it over", False
+        return f"left behind by {lock['stale_taken']}, which is dead; the next deploy takes it over", FREE
     if lock.get("failed") or lock.get("unreachable") or not lock:
-        return f"unknown: {lock.get('msg') or 'the host that keeps it did not answer'}", False
-    return "free", False
+        return f"unknown: {lock.get('msg') or 'the host that keeps it did not answer'}", UNKNOWN
+    return "free", FREE
 
 
 def database_lines(database: Database) -> list[str]:
@@ -81,10 +82,14 @@ def database_lines(database: Database) -> list[str]:
         return []
     if "pending" not in database:
         return [f"Database: unknown: {database.get('msg') or 'it did not answer'}"]
-    half = database.get("resumed") or []
-    names = [f"{delta['name']}{' (half applied)' if delta['number'] in half else ''}" for delta in database["pending"]]
+    half = [one["number"] for one in halves(database)]
+
+    def told(number: int, name: t.Any) -> str:
+        return f"{name}{' (half applied)' if number in half else ''}"
+
+    names = [told(delta["number"], delta["name"]) for delta in database["pending"]]
     due = database.get("drop_reasons") or []
-    ahead = ", ".join(map(str, database.get("ahead") or []))
+    ahead = ", ".join(told(number, number) for number in database.get("ahead") or [])
     return [
         f"Deltas pending: {', '.join(names) or 'none'}",
         *([f"Deltas that the release has never seen: {ahead}"] if ahead else []),
@@ -109,13 +114,28 @@ def _begun(begun: Entry, deploy: str, rollback: str, database: Database) -> tupl
     return "a deploy is unfinished", f"{deploy}{what}{back}"
 
 
+def _behind(database: Database, deploy: str) -> tuple[str, str] | None:
+    """Why the database is not as the live release needs it, or cannot be told to be, and what goes on."""
+    pending = [delta["number"] for delta in database.get("pending") or []]
+    for one in halves(database):
+        if one["direction"] == "undo":
+            finish = f"lamp.cluster.dbdeploy (state=undone, to={one['number'] - 1})"
+            return half_words(one), f"finish that with {finish}; then {deploy}"
+        return half_words(one), deploy if one["number"] in pending else f"{deploy}   (of a release that has it)"
+    if database and "pending" not in database:
+        return "the database cannot be told to fit", "mend what is said of the database above"
+    if pending:
+        return "the database is behind the code", deploy
+    return ("a session drop is due", deploy) if database.get("drop_sessions") else None
+
+
 def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
-    looks: t.Mapping[str, Look], busy: bool, away: list[str], database: Database, given: str
+    looks: t.Mapping[str, Look], lock: str, away: list[str], database: Database, given: str
 ) -> tuple[str, str]:
     """What that adds up to, and the command that goes on."""
     deploy, rollback = f"{COMMAND}deploy{given}", f"{COMMAND}rollback{given}"
     begun = unfinished(looks)
-    if busy:
+    if lock == HELD:
         return (
             "a deploy is running",
             "wait for it; if it is surely dead, go on with -e deploy_force_lock=true",
@@ -134,10 +154,13 @@ def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
         return "the live release is gone", f"{rollback}   (or {deploy})"
     if not any(look["current"] for look in looks.values()):
         return "nothing was deployed yet", deploy
-    if database.get("pending") or database.get("drop_sessions"):
-        return "the database is behind the code" if database.get("pending") else "a session drop is due", deploy
+    behind = _behind(database, deploy)
+    if behind:
+        return behind
     if away:
         return "hosts are missing", f"bring {', '.join(away)} back; then {deploy}"
+    if lock == UNKNOWN:
+        return "whether a deploy is running cannot be told", "mend what is said of the lock above"
     if owing(looks):
         return "all is well, but what a session drop put aside is still there", deploy
     return "all is well", "nothing"
@@ -151,7 +174,7 @@ def standing(
     given: str = "",
 ) -> dict[str, t.Any]:
     """``verdict``, ``next`` (the command that goes on), ``lines`` for people, ``history``."""
-    words, busy = lock_line(lock)
+    words, held = lock_line(lock)
     begun, left = unfinished(looks), owing(looks)
     told = entries(looks)
     hosts = [
@@ -168,7 +191,7 @@ def standing(
         "History:",
         *(f"  {history_line(entry)}" for entry in told[-HISTORY:]),
     ]
-    verdict, command = _next(looks, busy, away, database, given)
+    verdict, command = _next(looks, held, away, database, given)
     if command.startswith((f"{COMMAND}deploy", f"{COMMAND}rollback")) and any(
         look["problems"] for look in looks.values()
     ):

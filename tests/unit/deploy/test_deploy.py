@@ -348,7 +348,8 @@ def test_what_a_deploy_would_refuse_comes_before_the_command_that_goes_on() -> N
 
 
 def test_a_dead_holder_and_half_a_delta_are_named() -> None:
-    half = {**QUIET, "pending": [{"name": "7_x.sql", "number": 7}], "resumed": [7]}
+    begun = {"number": 7, "direction": "do", "unknown": False}
+    half = {**QUIET, "pending": [{"name": "7_x.sql", "number": 7}], "unfinished": [begun]}
     told = standing({"w0": look()}, {"stale_taken": "ann on c (process 1)"}, half, [])
     assert "Lock: left behind by ann on c (process 1), which is dead; the next deploy takes it over" in told["lines"]
     assert "Deltas pending: 7_x.sql (half applied)" in told["lines"]

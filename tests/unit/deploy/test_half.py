@@ -79,6 +79,49 @@ def test_the_command_that_goes_on_is_one_that_is_not_refused(
     assert told["next"].endswith(end)
 
 
+PENDING = {"pending": [{"name": "2_x.sql", "number": 2}]}
+COMMAND = "ansible-playbook lamp.cluster.deploy"
+
+
+@pytest.mark.parametrize(
+    ("lock", "database", "verdict", "command"),
+    [
+        (FREE, {"msg": "Cannot connect."}, "the database cannot be told to fit", "mend what is said of the database"),
+        (FREE, {"unreachable": True}, "the database cannot be told to fit", "mend what is said of the database"),
+        (FREE, {"error_code": "dbdeploy_changed", "msg": "Edited."}, "the database cannot be told to fit", "mend what"),
+        (FREE, {**APPLIED, "ahead": [2]}, "delta 2 is applied half way", f"{COMMAND}   (of a release that has it)"),
+        (FREE, {**APPLIED, **PENDING}, "delta 2 is applied half way", COMMAND),
+        (
+            FREE,
+            {"msg": "Cut off.", "unfinished": UNDONE["unfinished"]},
+            "delta 2 is undone half way",
+            "finish that with",
+        ),
+        (FREE, {**QUIET, **PENDING}, "the database is behind the code", COMMAND),
+        (FREE, {**QUIET, "ahead": [2]}, "all is well", "nothing"),  # as a rollback without an undo left it
+        ({"failed": True, "msg": "Damaged."}, QUIET, "whether a deploy is running cannot be told", "mend what is said"),
+        ({}, QUIET, "whether a deploy is running cannot be told", "mend what is said of the lock above"),
+        (
+            {"failed": True},
+            {"msg": "Cannot connect."},
+            "the database cannot be told to fit",
+            "mend what is said of the",
+        ),
+        (FREE, {}, "all is well", "nothing"),
+    ],
+)
+def test_all_is_well_only_where_all_that_was_asked_said_so(
+    lock: dict[str, Any], database: dict[str, Any], verdict: str, command: str
+) -> None:
+    told = standing({"w0": look()}, lock, database, [])
+    assert (told["verdict"], told["next"][: len(command)]) == (verdict, command)
+
+
+def test_half_a_delta_that_the_release_has_never_seen_is_named_as_one() -> None:
+    lines = standing({"w0": look()}, FREE, {**APPLIED, "ahead": [2, 3]}, [])["lines"]
+    assert "Deltas that the release has never seen: 2 (half applied), 3" in lines
+
+
 @pytest.mark.parametrize(
     ("result", "undo_failed", "said"),
     [
