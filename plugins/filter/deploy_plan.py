@@ -73,6 +73,11 @@ options:
     description: Whether the web hosts are asked which release they serve. The plan says so where they are not.
     type: bool
     default: true
+  half:
+    description: The deltas that were begun and never completed, as M(lamp.cluster.dbdeploy) tells (C(unfinished)).
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""

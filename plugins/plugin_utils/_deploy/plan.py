@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import SITE_OPEN
 
-from .half import Database, unfit
+from .half import Database, Half, unfit
 from .journal import Entry, Look, blocked_by, last, owing, unfinished
 from .refusals import no_way_back, not_undone, numbers, rejected, undecided, undone_elsewhere
 
@@ -49,6 +49,16 @@ def _between(looks: t.Mapping[str, Look], begun: Entry) -> Entry:
     live = {look["current"] for look in looks.values()}
     opened = begun.get("result") == SITE_OPEN and not blocked_by(looks, "deploy")
     return {} if opened and live <= {begun["release"], ""} else begun
+
+
+def _deltas_begun(between: Entry, unsound: str, pending: t.Collection[int], half: t.Collection[Half]) -> bool:
+    """Whether the database may be between two releases since; not where it answers that no delta of that deploy ran.
+
+    One that still runs, of a deploy whose controller died, runs behind a block.
+    """
+    of_it = set(between.get("numbers", []))
+    answered = between.get("kind") == "deploy" and of_it and of_it <= set(pending) and not half and not unsound
+    return bool(between.get("deltas_begun")) and not answered
 
 
 def _unsound(  # noqa: PLR0911 (a table of cases, the first that holds)
@@ -113,6 +123,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     ahead: list[int] | None = None,
     allow_behind: bool = False,
     proven: bool = True,
+    half: list[Half] | None = None,
 ) -> Plan:
     """The plan of a deploy of ``release``; ``refusals`` says why it is not carried out, where it is not.
 
@@ -122,6 +133,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     :param blocking: the load balancers that block, where it is not the web hosts
     :param ahead: the numbers of deltas that the database has and the release lacks
     :param proven: whether the web hosts are asked which release they serve
+    :param half: the deltas that were begun and never completed, as dbdeploy tells
     """
     begun = unfinished(looks)
     between = _between(looks, begun)
@@ -149,6 +161,8 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     began = {host: name for host, name in continued.get("from", {}).items() if host in looks}
     from_ = {**{host: look["current"] for host, look in looks.items()}, **began}
     cut_rolling = _cut_rolling(begun)
+    lacking = [delta["number"] for delta in pending]
+    unsound = _unsound(looks, between, lacking)
     todo = bool(reasons) or work  # what was begun is brought to its end, if only by a test and a record
     if todo and ahead and not allow_behind:
         refusals.append(
@@ -169,14 +183,14 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         "rejoin": cut_rolling and how != ROLLING,
         "proven": proven,
         "deltas": [delta["name"] for delta in pending],
-        "numbers": sorted({delta["number"] for delta in pending} | set(continued.get("numbers", []))),
+        "numbers": sorted(set(lacking) | set(continued.get("numbers", []))),
         "ahead": ahead or [],
         "drop": drop,
         "replaced": replaced(looks, release),
         "owing": owing(looks),
         "found_blocked": blocked_by(looks),
-        "unsound": _unsound(looks, between, [delta["number"] for delta in pending]),
-        "deltas_begun": bool(between.get("deltas_begun")),
+        "unsound": unsound,
+        "deltas_begun": _deltas_begun(between, unsound, lacking, half or []),
         "mode": how,
         "why": why,
         "window": how == WINDOW,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.standing import standing
 
-from tests.unit.deploy.test_deploy import FREE, QUIET, back, entry, look
+from tests.unit.deploy.test_deploy import FREE, QUIET, back, entry, look, plan
 from tests.unit.deploy.test_recovery import RESUME, deploy, evaluated
 
 UNDO = "-e rollback_undo=true"
@@ -137,3 +137,30 @@ def test_a_deploy_that_failed_names_a_way_back_that_is_not_refused(
     plan = deploy(owner="deploy")
     known = {**state, "dbdeploy_result": result, "deploy__undo_failed": undo_failed}
     assert evaluated("deploy__way_on", plan, **known) == said
+
+
+CUT = {**entry(numbers=[2], deltas_begun=True), "from": {"w0": "a"}}
+WAITING = [{"name": "2.sql", "number": 2}, {"name": "3.sql", "number": 3}]
+
+
+@pytest.mark.parametrize(
+    ("found", "more", "begun"),
+    [
+        ({}, {}, False),
+        ({}, {"pending": WAITING[1:]}, True),  # it was applied
+        ({}, {"pending": []}, True),
+        ({}, {"half": half("do")["unfinished"]}, True),
+        ({}, {"half": half("undo", 1)["unfinished"]}, True),
+        ({"journal": [{**CUT, "unsound": "A rollback was cut off before it."}]}, {}, True),
+        ({"journal": [{**CUT, "numbers": []}]}, {}, True),  # handed on by a run before it
+        ({"journal": [{**CUT, "kind": "rollback", "left": "b"}]}, {}, True),
+        ({"journal": [{**CUT, "finished": True}]}, {"pending": []}, False),
+    ],
+)
+def test_a_deploy_that_was_cut_off_before_its_deltas_keeps_no_later_one_from_opening_the_site(
+    found: dict[str, Any], more: dict[str, Any], begun: bool
+) -> None:
+    made = plan(look(**{"journal": [CUT], **found}), **{"pending": WAITING, **more})
+    assert made["deltas_begun"] is begun
+    assert evaluated("deploy__safe_recovery", made) == ("stay" if begun else "put_back")
+    assert evaluated("deploy__entry.deltas_begun", made, deploy__recovery="") is (begun or bool(made["numbers"]))
