@@ -174,6 +174,10 @@ def test_a_delta_that_is_undone_half_way_is_finished_by_a_rollback_that_undoes_a
     unfinished("the undo of a deploy is unfinished")
     failed(shop.deploy(made), "stopped before anything was changed", "was cut off in its undo part", flag)
     failed(shop.playbook("lamp.cluster.rollback"), "is undone half way", "Finish that with -e rollback_undo=true.")
+    failed(
+        shop.playbook("lamp.cluster.rollback", "-e", "dbdeploy_login_port=9"),
+        "Whether a delta is half applied, the database does not tell.",
+    )
     failed(shop.playbook("lamp.cluster.rollback", "-e", "rollback_undo=true"), "missing", "The site stays blocked")
     everywhere("maintenance")
     unfinished("a rollback is unfinished")
