@@ -100,6 +100,13 @@ def find(options: Options, cache: Cache) -> tuple[str, str]:
 def refuse_password(source: str) -> None:
     """:raises LampError: ``artifact_password_in_url``, as commands and records show addresses"""
     parts = urlsplit(source)
+    if parts.username and parts.scheme == "git+https":
+        raise LampError(
+            "artifact_password_in_url",
+            f"The address of the source at {parts.hostname} has a login in it, which the command line of Git would show"
+            " to everybody on the controller.",
+            "Leave it out, and give it to Git by a credential helper or ~/.netrc.",
+        )
     if parts.password:
         raise LampError(
             "artifact_password_in_url",

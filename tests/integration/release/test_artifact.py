@@ -26,7 +26,6 @@ from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.artifact im
 
 from tests.integration.release.sources import Repository, files, refusal
 from tests.support.modules import run_ansible
-from tests.support.servers.base import free_port
 
 SECRET = "hunter2"
 
@@ -121,11 +120,11 @@ def test_a_tarball_cannot_write_through_its_own_link(tmp_path: Path, cache: str)
 def test_sources_that_are_none_and_passwords_in_addresses(cache: str, tmp_path: Path) -> None:
     assert refusal(str(tmp_path), cache, version="v1").code == "artifact_git_failed"
     assert refusal("https://example.com/x.tar", cache, version="v1").code == "artifact_no_source"
-    for source in (f"git+https://me:{SECRET}@example.com/x.git", f"https://me:{SECRET}@example.com/x.tar.gz"):
-        error = refusal(source, cache, checksum="00")
-        assert (error.code, SECRET in str(error)) == ("artifact_password_in_url", False)
-    error = refusal(f"git+https://{SECRET}@127.0.0.1:{free_port()}/x.git", cache)  # a token in place of the user
-    assert (error.code, SECRET in str(error), "127.0.0.1" in str(error)) == ("artifact_git_failed", False, True)
+    for login in (f"git+https://me:{SECRET}", f"https://me:{SECRET}", f"git+https://{SECRET}"):  # the last is a token
+        error = refusal(f"{login}@example.com/x", cache, checksum="00")
+        assert (error.code, SECRET in str(error), "example.com" in str(error)) == (
+            "artifact_password_in_url", False, True,
+        )  # fmt: skip
 
 
 def test_a_cache_that_cannot_be_is_named(tmp_path: Path) -> None:
