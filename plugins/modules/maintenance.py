@@ -14,6 +14,8 @@ description:
   - V(enabled) succeeds only when this very host was seen blocked; then it waits for the requests that were running.
   - V(disabled) succeeds only when this host was seen to answer without the block. The block of a deploy, behind which
     the database may be half changed, is taken away by that deploy, or by O(force).
+  - A site that sends who asks for O(probe_url) to another address, such as from HTTP to HTTPS, is blocked only if this
+    host answers there by the rules of the block, too, or nothing of it listens there.
   - The role P(lamp.cluster.maintenance#role) prepares the web server for it once. A web server that does not answer by
     the rules of that role, or rules that were edited, are an error before anything is changed.
 author: The lamp.cluster developers (@lamp-cluster)
@@ -167,6 +169,8 @@ def enable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
         "diff": {"before": shown(before), "after": shown(after, before)},
     }
     blocker.backend.in_flight(0)  # whether it can be told must show before the site is blocked
+    if before is None:
+        blocker.check_way_on()
     if module.check_mode:
         return {**result, "marker_seen": False}
     if result["changed"]:
@@ -224,12 +228,6 @@ def disable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
     if result["changed"]:
         blocker.backend.withdraw()
     blocker.prove_open(before)
-    elsewhere = blocker.elsewhere()
-    if elsewhere:
-        module.warn(
-            f"The site sends who asks for probe_url, {blocker.probe_url}, to {elsewhere}. Whether visitors are blocked"
-            " there was not proven: give probe_url the address at which they stay."
-        )
     if before:
         result["blocked_seconds"] = round(time.time() - before["since"], 3)
     return result

@@ -32,7 +32,9 @@ class Apache(FolderBackend):
             for mode, since, rest in ROW.findall(self.status())
             if mode in WORKING or (mode == "R" and HTTP2.search(rest))
         ]
-        running = max(0, len(ages) - 1)
+        if not ages:  # a page without rows, as of an Apache whose ExtendedStatus is off, is no proof that nothing runs
+            raise self.no_status("it does not even list the request that asks")
+        running = len(ages) - 1
         if running and elapsed >= 1:
             return len([age for age in ages if age >= int(elapsed)])
         return running

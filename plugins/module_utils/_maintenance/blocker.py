@@ -61,9 +61,7 @@ class Blocker:
 
         :raises LampError: ``maintenance_not_installed``, ``maintenance_edited``, ``maintenance_not_in_force``
         """
-        wanted = self.backend.rules.identify()
-        url = f"{'/'.join(self.probe_url.split('/', 3)[:3])}/.lamp-maintenance/{self.site.name}/rules"
-        found = self._ask_until(lambda answer: answer.headers.get(RULES_ID) == wanted, url)
+        found = self._without_rules(self.probe_url)
         if found is not None:
             raise LampError(
                 "maintenance_not_in_force",
@@ -71,6 +69,39 @@ class Blocker:
                 f"Whether the site would be blocked is unknown. Is it reloaded, and does it listen at"
                 f" {self.probe_address}? {AGAIN}",
             )
+
+    def check_way_on(self) -> None:
+        """Return when visitors whom the open site sends on from ``probe_url`` stay in reach of the rules.
+
+        The usual case is a virtual host that only leads from HTTP to HTTPS: blocked, it would prove nothing.
+
+        :raises LampError: ``maintenance_not_everywhere``
+        """
+        self._ask_until(lambda _answer: True, self.probe_url)
+        there = self.elsewhere()
+        if not there:
+            return
+        try:
+            fetch(self.probe_address, there)
+        except ConnectionRefusedError:
+            return  # nothing of this host: what stands before it serves that
+        except OSError:
+            pass
+        found = self._without_rules(there)
+        if found is not None:
+            raise LampError(
+                "maintenance_not_everywhere",
+                f"The site sends who asks for probe_url, {self.probe_url}, to {there}; there this host does not answer"
+                f" by the rules of the block: {found}. Visitors would go on using the site while it is blocked.",
+                "Have the role put the rules there, too (maintenance_vhosts, or maintenance_haproxy_frontends). If that"
+                " address is not of this site, give as probe_url a page at which visitors stay.",
+            )
+
+    def _without_rules(self, address: str) -> str | None:
+        """What the web server of this host answers at ``address`` instead of by the rules; None if it is by them."""
+        wanted = self.backend.rules.identify()
+        url = f"{'/'.join(address.split('/', 3)[:3])}/.lamp-maintenance/{self.site.name}/rules"
+        return self._ask_until(lambda answer: answer.headers.get(RULES_ID) == wanted, url)
 
     def examine(self) -> State | None:
         """The state of the site, proven; an open one by the rules that are in force.
@@ -135,17 +166,29 @@ class Blocker:
         if self.answer is None or self.answer.status not in (301, 302, 303, 307, 308):
             return ""
         targets = (urljoin(self.probe_url, self.answer.headers.get("location", "")), self.probe_url)
+        if not all(map(is_address, targets)):
+            return ""
         there, here = (f"{parts.scheme}://{parts.netloc.lower()}/" for parts in map(urlsplit, targets))
         return there if there != here else ""
 
     def drain(self, timeout: float) -> dict[str, t.Any]:
-        """Wait until the requests that run now are answered, at most ``timeout`` seconds."""
+        """Wait until the requests that run now are answered, at most ``timeout`` seconds.
+
+        :raises LampError: as ``in_flight`` of the backend, when it is the last word; one look that fails is not
+        """
         started = time.monotonic()
         again = False  # what has just answered the proof may still count at the first look
         while True:
-            left = self.backend.in_flight(time.monotonic() - started)
+            left, failed = 0, None
+            try:
+                left = self.backend.in_flight(time.monotonic() - started)
+            except LampError as error:
+                failed = error
             waited = time.monotonic() - started
-            if not left or (again and waited >= timeout):
+            last = again and waited >= timeout
+            if failed and last:
+                raise LampError(failed.code, f"The site is blocked. {failed.message}", failed.next_step) from failed
+            if not failed and (last or not left):
                 return {"drained": not left, "in_flight": left, "drain_seconds": round(waited, 3)}
             again = True
             time.sleep(0.05)

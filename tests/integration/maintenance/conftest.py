@@ -38,12 +38,13 @@ APPLICATION = {
         "<?php http_response_code(503); header('X-Lamp-Maintenance: 0123456789abcdef0123456789abcdef');"
         " header('Retry-After: 5'); echo 'We will be right back';"
     ),
-    "elsewhere.php": "<?php header('Location: https://shop.test/cart');",
+    "onward.php": "<?php header('Location: ' . $_GET['to']);",
     "style.css": "body {{ color: red }}",
 }
 # What sites have of their own, none of which may reach the page: it is text/html and JSON, below a name with a dot,
 # with a script and a style of its own, and must not be kept.
 APACHE = """
+    SetEnvIf Request_URI "^/redirected$" REDIRECT_STATUS=503
     Header always set Content-Security-Policy "default-src 'self'"
     <LocationMatch "/\\.">
         Require all denied

@@ -13,7 +13,8 @@ import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._haproxy.runtime import Runtime
 
 from tests.integration.maintenance.conftest import MESSAGE, TOKEN, BlockableSite
-from tests.support.servers.base import wait_until
+from tests.support.servers.base import free_port, wait_until
+from tests.support.servers.nginx import Nginx
 
 REQUESTS = (
     (),
@@ -76,12 +77,29 @@ def test_the_plan_is_what_the_run_does_and_a_second_run_does_nothing(site: Block
 
 
 @pytest.mark.parametrize("site", ["nginx"], indirect=True)
-def test_who_proves_the_block_where_nobody_stays_is_warned(site: BlockableSite) -> None:
-    site.maintenance("enabled")
-    elsewhere = site.variables["maintenance_probe_url"] + "elsewhere.php"
-    done = site.maintenance("disabled", probe_url=elsewhere)
-    assert ["to https://shop.test/." in str(warning) for warning in done.get("warnings", [])] == [True]
-    assert not site.maintenance("disabled").get("warnings")
+def test_a_site_that_leads_its_visitors_around_the_block_is_not_blocked(site: BlockableSite) -> None:
+    onward = site.variables["maintenance_probe_url"] + "onward.php?to="
+    with Nginx(site.documents) as without_rules:
+        there = f"http://shop.test:{without_rules.port}/"
+        for check in (True, False):
+            failed = site.maintenance("enabled", check=check, probe_url=onward + there, proof_timeout=0)
+            assert (failed.get("error_code"), there in failed["msg"]) == ("maintenance_not_everywhere", True), failed
+        code, output = site.role(maintenance_probe_url=onward + there)
+        assert (code, "Visitors would go on using the site" in " ".join(output.split())) == (2, True), output
+    assert site.get().status == 200
+    # Another name of the site, with the same rules; nothing of this host.
+    for onto in (f"http://www.shop.test:{site.server.port}/", f"https://shop.test:{free_port()}/"):
+        done = site.maintenance("enabled", probe_url=onward + onto)
+        assert done.get("marker_seen"), done
+        assert not site.maintenance("disabled").get("failed")
+    code, output = site.role()
+    assert code == 0, output
+
+
+@pytest.mark.parametrize("site", ["apache"], indirect=True)
+def test_an_error_of_the_web_servers_own_opens_nothing(blocked: BlockableSite) -> None:
+    answer = blocked.get("/redirected")
+    assert ("Shop" in answer.body, "x-client" in answer.headers) == (False, False)
 
 
 def test_every_request_is_blocked(blocked: BlockableSite) -> None:

@@ -38,7 +38,7 @@ SITE = """\
     </Directory>
 </VirtualHost>
 """
-MODULES = ("mpm_prefork", "authz_core", "authz_host", "dir", "env", "mime", "php8.2")
+MODULES = ("mpm_prefork", "authz_core", "authz_host", "dir", "env", "mime", "setenvif", "php8.2")
 
 
 class Apache(Server):
