@@ -79,6 +79,8 @@ options:
     description:
       - Paths in the release that all releases share. They are links into V(<path>/shared), which is seeded from the
         first release that has something there, before O(templates) are put into it. Folders above them are made.
+      - What is in neither is made as an empty folder. A name with a dot in it, such as V(.env), is taken for a file,
+        which must be put there, unless it ends in a slash or is one of O(writable_paths).
     type: list
     elements: str
     default: []
@@ -113,6 +115,7 @@ options:
       - Services to reload when O(state=active) or O(state=inactive) switched, so that none serves old code from a
         cache. A reload that failed is made up for by the next run.
       - With O(document_root), they are reloaded only if PHP could go on with the old release.
+      - O(state=staged) fails if one of them is no service of the host.
     type: list
     elements: str
     default: []

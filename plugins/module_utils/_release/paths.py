@@ -138,6 +138,30 @@ def read_file(root: str, path: str) -> tuple[bytes, os.stat_result] | None:
     return None
 
 
+def check_unmounted(path: str) -> None:
+    """:raises LampError: ``release_mounted``, if something is mounted at or below ``path``: rmtree would empty it"""
+    real = os.path.realpath(path)
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
+        points = [re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split()[4]) for line in stream]
+    inside = [point for point in points if (point + "/").startswith(real + "/")]
+    if inside:
+        raise LampError(
+            "release_mounted",
+            f"{inside[0]} is a mount point, so that {path} is not removed: what is mounted would be emptied.",
+            f"Unmount it (umount {inside[0]}), and repeat; share such a folder by release_shared_paths.",
+        )
+
+
+def remove_tree(path: str) -> None:
+    """Remove a folder or a link; rmtree itself does not follow links. :raises LampError: ``release_mounted``"""
+    if os.path.islink(path) or not os.path.isdir(path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    else:
+        check_unmounted(path)
+        shutil.rmtree(path)
+
+
 def write_file(parent: int, name: str, source: t.IO[bytes], owner: Owner, mode: int) -> None:
     """Write a new file ``name`` in the open folder ``parent``."""
     number = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)

@@ -42,6 +42,7 @@ echo json_encode([
     'preloads' => (string) ini_get('opcache.preload') !== '',
     'remembers' => (int) ini_get('realpath_cache_size') > 0
         || ($cached && !filter_var(ini_get('opcache.revalidate_path'), FILTER_VALIDATE_BOOLEAN)),
+    'started' => $status['opcache_statistics']['start_time'] ?? null,
     'used' => $status === false ? 1 : max(
         $memory['used_memory'] / ($memory['used_memory'] + $memory['free_memory']),
         $keys['num_cached_keys'] / $keys['max_cached_keys']
@@ -94,21 +95,40 @@ class Probe:
     def needs_no_reload(self) -> bool:
         """Whether a switch shows at once, by what the live release says."""
         found = self.ask()
-        anew = found and (found["resolved"] or not found["remembers"]) and not found.get("preloads")
-        return bool(anew and found["used"] < FULL)
+        return bool(found and _finds_anew(found) and found["used"] < FULL)
 
-    def serves(self, release: str) -> bool:
-        """Whether PHP runs the release in the folder ``release``."""
-        return bool(self.ask().get("file") == os.path.realpath(os.path.join(release, self.path)))
+    def serves(self, release: str, since: float | None) -> bool:
+        """Whether PHP runs the release in the folder ``release``, which is live ``since`` then.
 
-    def prove(self, release: str) -> None:
+        Where PHP remembers where `current` led, one process tells of itself alone: another may not have looked again.
+        Then all of PHP must have started since, by the opcode cache, which starts anew with each reload.
+        """
+        found = self.ask()
+        if found.get("file") != os.path.realpath(os.path.join(release, self.path)):
+            return False
+        started = found.get("started")
+        if since is None or started is None or started >= int(since) or _finds_anew(found):
+            return True
+        self.said = (
+            "PHP remembers where `current` led, and has run since before the switch; do the services to reload"
+            " include the one that runs PHP?"
+        )
+        return False
+
+    def prove(self, release: str, since: float | None) -> None:
         """Return once it does. :raises LampError: ``release_not_proven``"""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not self.serves(release):
+        while not self.serves(release, since):
             if time.monotonic() > deadline:
                 raise LampError(
                     "release_not_proven",
                     f"{self.url}/{NAME} on this host does not say that {release} runs, but: {self.said}.",
-                    "See that this folder of `current` is the document root, and that PHP runs scripts there.",
+                    "See that this folder of `current` is the document root, that PHP runs scripts there, and that what"
+                    " runs it is reloaded (release_services of the role).",
                 )
             time.sleep(0.05)
+
+
+def _finds_anew(found: t.Mapping[str, t.Any]) -> bool:
+    """Whether PHP, by what it says of itself, finds the release anew for each request."""
+    return bool((found.get("resolved") or not found.get("remembers")) and not found.get("preloads"))

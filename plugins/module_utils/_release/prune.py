@@ -12,7 +12,7 @@ import secrets
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release import journals
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import TEMPORARY, Layout
-from ansible_collections.lamp.cluster.plugins.module_utils._release.stage import remove_tree
+from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import check_unmounted, remove_tree
 from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, read_record
 
 
@@ -52,7 +52,11 @@ def check_removable(layout: Layout, state: State, name: str) -> None:
 
 
 def remove(layout: Layout, name: str) -> None:
-    """The folder leaves its name first: what is left of a removal that died is no release."""
+    """The folder leaves its name first: what is left of a removal that died is no release.
+
+    :raises LampError: ``release_mounted``
+    """
+    check_unmounted(layout.release(name))
     away = layout.release(TEMPORARY + secrets.token_hex(8))
     with contextlib.suppress(FileNotFoundError):
         os.rename(layout.release(name), away)

@@ -9,7 +9,6 @@ import contextlib
 import errno
 import os
 import secrets
-import shutil
 import stat
 import typing as t
 
@@ -18,12 +17,14 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import TEMPORARY, Layout, relative
 from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import (
     Owner,
+    check_unmounted,
     copy_tree,
     kind_of,
     opened,
     opened_folder,
     own_tree,
     remove,
+    remove_tree,
     temporary,
 )
 
@@ -40,12 +41,13 @@ class Furnishing:
     def __init__(
         self,
         layout: Layout,
-        shared: t.Iterable[str],
+        shared: t.Collection[str],
         writable: t.Iterable[str],
         owner: Owner,
         writer: Owner,
     ) -> None:
         self.layout = layout
+        self.folders = {relative(path, "shared_paths") for path in shared if path.endswith("/")}
         self.shared = sorted({relative(path, "shared_paths") for path in shared})
         self.writable = sorted({relative(path, "writable_paths") for path in writable})
         self.owner = owner
@@ -83,7 +85,7 @@ class Furnishing:
             *(f"make {path} writable" for path in self.writable if not self._is_writable(folder, path)),
         ]
 
-    def furnish(self, folder: str, rendered: t.Container[str] = (), lived: bool = False) -> None:
+    def furnish(self, folder: str, rendered: t.Collection[str] = (), lived: bool = False) -> None:
         """Do it. ``folder`` is a staged release or one in the making; what is ``rendered`` next needs no seed.
 
         Of one that ``lived``, what is there is of its users, who may be at it: it is moved, never copied or removed.
@@ -93,6 +95,7 @@ class Furnishing:
                 if lived and self.has_own(folder, path):
                     self._move(folder, path)
                 elif path not in rendered:
+                    self._check_kind(folder, path, rendered)
                     self._seed(folder, path)
                 self._link(folder, path)
         for path in self.writable:
@@ -103,6 +106,19 @@ class Furnishing:
         if not os.path.isdir(self.layout.shared) or kind_of(self.layout.shared, path) == "missing":
             return False
         return _link_target(folder, path) == self._target(path)
+
+    def _check_kind(self, folder: str, path: str, rendered: t.Collection[str]) -> None:
+        """:raises LampError: ``release_shared_missing`` where a folder would be made for what looks like a file"""
+        parts = [*self.writable, *rendered]
+        is_folder = path in self.folders or any((part + "/").startswith(path + "/") for part in parts)
+        there = any(kind_of(root, path) != "missing" for root in (self.layout.shared, folder) if os.path.isdir(root))
+        if "." in os.path.basename(path) and not (is_folder or there or self._seeder(path) is self.writer):
+            raise LampError(
+                "release_shared_missing",
+                f"{os.path.join(self.layout.shared, path)} is to be shared, but is not there, and neither the release"
+                " nor a template brings it.",
+                f"Put the file there, or render it by templates; if it is a folder, write {path}/ in shared_paths.",
+            )
 
     def has_own(self, folder: str, path: str) -> bool:
         """Whether the release in ``folder`` has a file or a folder of its own at the shared ``path``, or in it."""
@@ -204,10 +220,11 @@ class Furnishing:
             os.symlink(self._target(path), link, dir_fd=parent)
             if kind_of(folder, path) == "folder":
                 # A folder cannot be replaced by a link in one step: away with it first.
+                check_unmounted(os.path.join(folder, path))
                 away = self.layout.release(TEMPORARY + secrets.token_hex(8))
                 os.rename(name, away, src_dir_fd=parent)
                 os.rename(link, name, src_dir_fd=parent, dst_dir_fd=parent)
-                shutil.rmtree(away)
+                remove_tree(away)
             else:
                 os.rename(link, name, src_dir_fd=parent, dst_dir_fd=parent)
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import hashlib
@@ -32,6 +31,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.manifest imp
     Manifest,
 )
 from ansible_collections.lamp.cluster.plugins.module_utils._release.package import Reader
+from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import check_unmounted, remove_tree
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
 from ansible_collections.lamp.cluster.plugins.module_utils._release.state import write_json
 
@@ -72,7 +72,7 @@ class Staging:
     """One release on its way to its folder."""
 
     def __init__(
-        self, layout: Layout, name: str, furnishing: Furnishing, base: Base | None, replaced: t.Container[str] = ()
+        self, layout: Layout, name: str, furnishing: Furnishing, base: Base | None, replaced: t.Collection[str] = ()
     ) -> None:
         """``base`` is the release that the package counts on for the files which it does not bring.
 
@@ -186,6 +186,7 @@ class Staging:
         target = self.layout.release(self.name)
         replaces = os.path.lexists(target)
         if replaces:  # without a record it was not whole, and must not get that of the new one
+            check_unmounted(target)
             sync_filesystem(self.folder)
             away = self.layout.release(TEMPORARY + secrets.token_hex(8))
             os.rename(target, away)
@@ -204,15 +205,6 @@ def _write_all(file: t.Any, chunk: bytes) -> None:
     view = memoryview(chunk)
     while view:
         view = view[file.write(view) :]
-
-
-def remove_tree(path: str) -> None:
-    """Remove a folder or a link; rmtree itself does not follow links."""
-    if os.path.islink(path) or not os.path.isdir(path):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-    else:
-        shutil.rmtree(path)
 
 
 def sync_filesystem(path: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
+import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
@@ -33,6 +34,26 @@ def switch_off(layout: Layout) -> None:
     """Have ``current`` point nowhere."""
     os.unlink(layout.current)
     _durable.sync_folder(layout.root)
+
+
+def check_services(services: t.Sequence[str]) -> None:
+    """:raises LampError: ``release_no_service``, naming one that this host has not, so that no reload would succeed"""
+    if not services:
+        return
+    command = ["systemctl", "show", "--property=LoadState", "--value", "--", *services]
+    try:
+        answer = subprocess.run(  # noqa: S603 # pylint: disable=ansible-bad-function
+            command, capture_output=True, text=True, check=False, timeout=RELOAD_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return  # nothing is known of any
+    for service, state in zip(services, answer.stdout.split()):
+        if state in ("not-found", "masked"):
+            raise LampError(
+                "release_no_service",
+                f"The service {service}, which a switch is to reload, is {state.replace('-', ' ')} on this host.",
+                "Name what runs PHP there in services (release_services of the role), such as apache2 or php8.2-fpm.",
+            )
 
 
 def reload_services(state: State) -> list[str]:

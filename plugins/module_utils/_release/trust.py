@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import stat
@@ -16,7 +17,10 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.layout impor
 
 
 def check_root(layout: Layout, user: str) -> None:
-    """:raises LampError: ``release_writable_root``, if ``user`` could rename ``current``, releases or a folder above"""
+    """See that ``user`` can rename neither ``current`` nor releases nor a folder above.
+
+    :raises LampError: ``release_writable_root``, ``release_root_unknown``
+    """
     found = _writable(_above(layout), user)
     if found:
         raise LampError(
@@ -34,22 +38,39 @@ def _above(layout: Layout) -> list[str]:
 
 
 def _writable(folders: t.Sequence[str], user: str) -> str:
-    """The first of ``folders`` in which ``user`` may change others' names: by owner, group or access list."""
+    """The first of ``folders`` in which ``user`` may change others' names: by owner, group or access list.
+
+    :raises LampError: ``release_root_unknown``
+    """
     if os.geteuid() != 0:
         return ""
+    ours, theirs = os.pipe()
     child = os.fork()
     if not child:
-        number = 255
         try:
             known = pwd.getpwnam(user)
             os.setgroups(os.getgrouplist(user, known.pw_gid))
             os.setgid(known.pw_gid)
             os.setuid(known.pw_uid)
-            number = next((at for at, folder in enumerate(folders) if _may_change(folder, known.pw_uid)), 255)
+            found = [at for at, folder in enumerate(folders) if _may_change(folder, known.pw_uid)]
+            said = json.dumps({"found": found})
+        except Exception as error:  # pylint: disable=broad-exception-caught # whatever it is, the parent is to tell
+            said = json.dumps({"problem": repr(error)})
+        try:
+            os.write(theirs, said.encode())
         finally:
-            os._exit(number)
-    number = os.waitpid(child, 0)[1] >> 8
-    return folders[number] if number < len(folders) else ""
+            os._exit(0)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as stream:
+        answer = json.loads(stream.read() or b'{"problem": "it was ended"}')
+    os.waitpid(child, 0)
+    if "problem" in answer:
+        raise LampError(
+            "release_root_unknown",
+            f"Whether {user} may write to a folder above the code could not be found out: {answer['problem']}.",
+            f"Run the play as root, and see that {user} is a user of this host.",
+        )
+    return folders[answer["found"][0]] if answer["found"] else ""
 
 
 def _may_change(folder: str, uid: int) -> bool:

@@ -28,7 +28,12 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.replaced imp
 from ansible_collections.lamp.cluster.plugins.module_utils._release.shared import Furnishing
 from ansible_collections.lamp.cluster.plugins.module_utils._release.stage import Base, BaseDiffers, Staging
 from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, exclusive, facts, read_record
-from ansible_collections.lamp.cluster.plugins.module_utils._release.switch import reload_services, switch, switch_off
+from ansible_collections.lamp.cluster.plugins.module_utils._release.switch import (
+    check_services,
+    reload_services,
+    switch,
+    switch_off,
+)
 from ansible_collections.lamp.cluster.plugins.module_utils._release.trust import check_root
 
 Result = t.Dict[str, t.Any]
@@ -99,6 +104,7 @@ class Work:
         rendered = self.rendered(furnishing)
         if furnishing.writer.uid not in (-1, 0, furnishing.owner.uid):
             check_root(self.layout, self.params["writable_owner"])
+        check_services(self.params["services"])
         folder = self.layout.release(name)
         there = self.layout.is_staged(name)
         live = there and self.layout.current_release() == name
@@ -214,7 +220,8 @@ class Work:
             reload_services(self.state)
         # With nothing to do, too: an earlier run may have failed here.
         if self.probe is not None and not self.check_mode:
-            self.probe.prove(folder)
+            since = os.lstat(self.layout.current).st_mtime if self.params["services"] else None
+            self.probe.prove(folder, since)
         return {"changed": bool(todo), "todo": todo, "reloaded": services, "kept": replaced.places}
 
     def deactivate(self) -> Result:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import http.server
 import json
+import subprocess
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -155,14 +157,21 @@ def test_what_was_not_proven_is_not_done_the_second_time(tmp_path: Path, monkeyp
         params: dict[str, Any] = {
             **dict.fromkeys(("artifact", "package", "rendered", "address", "bypass_token"), None),
             **dict.fromkeys(("owner", "group", "writable_owner", "writable_group"), "root"),
-            "shared_paths": [], "writable_paths": [], "services": [],
+            "shared_paths": [], "writable_paths": [], "services": ["web"],
             "path": str(root), "state": "active", "release": given["release"], "force": False,
             "document_root": "public", "url": f"http://127.0.0.1:{server.server_port}",
         }  # fmt: skip
+        monkeypatch.setattr(subprocess, "run", lambda *args, **_options: subprocess.CompletedProcess(args, 0, "", ""))
         for _time in range(2):
             with pytest.raises(LampError) as caught:
                 Work(params, check_mode=False).run()
             assert caught.value.code == "release_not_proven"
         answer["file"] = str(root / "releases" / given["release"] / "public" / "lamp-release.php")
+        assert Work(params, check_mode=False).run()["changed"] is False
+        answer.update(resolved=False, remembers=True, started=int(time.time()) - 60)  # another service was reloaded
+        with pytest.raises(LampError, match="has run since before the switch") as caught:
+            Work(params, check_mode=False).run()
+        assert caught.value.code == "release_not_proven"
+        answer["started"] = int(time.time()) + 1
         assert Work(params, check_mode=False).run()["changed"] is False
         server.shutdown()

@@ -120,10 +120,11 @@ def test_a_template_is_not_written_through_a_link(live: Path, source: Path, outs
     assert (outside / "shadow").read_text() == "root's"
 
 
-def test_a_writable_folder_that_becomes_shared_takes_nothing_of_others_along(live: Path, source: Path) -> None:
-    """What it holds by then is the web server's work."""
+def test_a_writable_folder_that_becomes_shared_gives_nothing_of_others_away(live: Path, source: Path) -> None:
+    """What it holds by then is the web server's work: it is moved, and neither read nor given to anybody."""
     secret = live.parent / "secret"
     secret.write_text("root's")
+    mode = secret.stat().st_mode & 0o777
     cache = live / "current" / "cache"
     (cache / "file").symlink_to(secret)
     (cache / "folder").symlink_to(secret.parent)
@@ -137,8 +138,10 @@ def test_a_writable_folder_that_becomes_shared_takes_nothing_of_others_along(liv
             os.close(os.open(cache / "pipe", os.O_RDWR))
             raise
     shared = live / "shared" / "cache"
-    assert [path.name for path in sorted(shared.rglob("*")) if not path.is_symlink()] == ["a", "b.txt"]
-    assert (shared / "a" / "b.txt").stat().st_uid == WEB
+    moved = [path.name for path in sorted(shared.rglob("*")) if not path.is_symlink()]
+    assert moved == ["a", "b.txt", "pipe", "second-name"]
+    assert [(shared / name).stat().st_uid for name in ("a/b.txt", "second-name")] == [WEB, 0]
+    assert (secret.stat().st_nlink, secret.stat().st_mode & 0o777, secret.read_text()) == (2, mode, "root's")
 
 
 @pytest.fixture()

@@ -68,7 +68,14 @@ def test_what_becomes_shared_takes_its_files_and_their_modes_along(source: Path,
 def test_the_first_release_that_has_a_shared_file_seeds_it(source: Path, tmp_path: Path) -> None:
     root = tmp_path / "app"
     given: dict[str, Any] = {"shared_paths": ["settings.php"]}
-    assert on_host(root, "staged", **given, **built(source))["changed"]
+    missing = on_host(root, "staged", **given, **built(source))
+    assert missing.get("error_code") == "release_shared_missing", missing
+    folders: dict[str, Any] = {
+        "shared_paths": ["settings.php/", ".well-known", "uploads"],
+        "writable_paths": [".well-known/acme"],
+    }
+    assert on_host(root, "staged", **folders, **built(source))["changed"]
+    assert sorted(os.listdir(root / "shared")) == [".well-known", "settings.php", "uploads"]
     (source / "settings.php").write_text("<?php return 1;")
     second = built(source)
     assert on_host(root, "staged", **given, **second)["changed"]
