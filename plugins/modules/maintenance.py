@@ -168,8 +168,8 @@ def enable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
         "blocked_since": after["since"],
         "diff": {"before": shown(before), "after": shown(after, before)},
     }
-    blocker.backend.in_flight(0)  # whether it can be told must show before the site is blocked
     if before is None:
+        blocker.backend.in_flight(0)  # whether it can be told must show before the site is blocked
         blocker.check_way_on()
     if module.check_mode:
         return {**result, "marker_seen": False}
