@@ -144,6 +144,25 @@ final class CouchDbSessionHandlerTest extends HandlerTestCase
         self::assertSame(['a' => 1], $this->load());
     }
 
+    public function testASessionThatTheNodesOfAClusterDisagreeAboutEndsAsAWhole(): void
+    {
+        $this->save(['a' => 1]);
+        [$session] = $this->sessions();
+        foreach (['a', 'f'] as $digit) { // whichever wins, another one comes after it
+            $revision = '2-' . str_repeat($digit, 32);
+            $history = ['start' => 2, 'ids' => [str_repeat($digit, 32), explode('-', $session['_rev'])[1]]];
+            $document = ['_rev' => $revision, '_revisions' => $history] + $session;
+            $this->couchdb->request('POST', self::PATH . '/_bulk_docs', ['new_edits' => false, 'docs' => [$document]]);
+        }
+        self::assertSame(['a' => 1], $this->load());
+        $handler = $this->opened();
+        $handler->read(self::ID);
+        self::assertTrue($handler->destroy(self::ID));
+        self::assertNull($this->load());
+        self::assertSame([], $this->sessions());
+        self::assertSame('', $this->errors());
+    }
+
     public function testADatabaseWithoutADesignDocumentGetsOne(): void
     {
         $this->couchdb->request('PUT', self::PATH);

@@ -92,9 +92,10 @@ final class CouchDbSessionHandler extends Store
             for ($try = 1; $try <= self::TRIES; ++$try) {
                 [, $found] = $this->load($id);
                 $revisions = array_intersect_key(array_column($found, '_rev', '_id'), [$this->name($id) => 1, $id => 1]);
-                if ($this->database?->delete($revisions) === count($revisions)) {
+                if ($revisions === []) {
                     return;
                 }
+                $this->database?->delete($revisions); // of a conflict between nodes, the next revision then comes forth
             }
             throw new RuntimeException('other requests of it write all the time');
         });
