@@ -12,6 +12,8 @@ use Lamp\Cluster\Session\Handlers;
 use Lamp\Cluster\Session\Store;
 use PHPUnit\Framework\Attributes\DataProvider;
 
+require_once __DIR__ . '/clock.php';
+
 final class CouchDbSessionHandlerTest extends HandlerTestCase
 {
     private const PATH = '/phpsessid';
@@ -160,6 +162,22 @@ final class CouchDbSessionHandlerTest extends HandlerTestCase
         self::assertTrue($handler->destroy(self::ID));
         self::assertNull($this->load());
         self::assertSame([], $this->sessions());
+        self::assertSame('', $this->errors());
+    }
+
+    public function testAHostWhoseClockIsAheadEndsNoSessionOfOthersAndItsOwnDoNotLiveForLonger(): void
+    {
+        $this->save(['a' => 1]);
+        $GLOBALS['ahead'] = 5000;
+        try {
+            self::assertSame(['a' => 1], $this->load());
+            self::assertSame(0, $this->cleanUp());
+            $this->save(['a' => 2]);
+        } finally {
+            $GLOBALS['ahead'] = 0;
+        }
+        self::assertSame(['a' => 2], $this->load());
+        self::assertLessThanOrEqual(time() + 1001, $this->sessions()[0]['expiresAt']);
         self::assertSame('', $this->errors());
     }
 

@@ -13,6 +13,9 @@ final class CouchDbConnection
 {
     private readonly Servers $servers;
 
+    /** Seconds that the server's clock, as its last answer shows it, is ahead of this host's. */
+    private int $ahead = 0;
+
     /** @param array{servers: list<array{host: string, port?: int}>, user?: string, password?: string,
      *               connect_timeout?: int, read_timeout?: int, ca_cert?: string, client_cert?: string,
      *               client_key?: string, state_folder?: string, retry_after?: int} $settings */
@@ -23,6 +26,12 @@ final class CouchDbConnection
             $settings['state_folder'] ?? '',
             $settings['retry_after'] ?? 10,
         );
+    }
+
+    /** What time it is for the server, if it has answered: for web hosts whose clocks differ it is the same. */
+    public function time(): int
+    {
+        return time() + $this->ahead;
     }
 
     /**
@@ -73,6 +82,9 @@ final class CouchDbConnection
         }
         if (preg_match('/^Content-Length: *(\d+)/mi', $head, $length) && strlen($json) < (int) $length[1]) {
             throw new RuntimeException("CouchDB at $place broke off its answer");
+        }
+        if (preg_match('/^Date: *([^\r\n]+)/mi', $head, $date) && strtotime($date[1]) !== false) {
+            $this->ahead = strtotime($date[1]) - time();
         }
         if ((int) $status[1] >= 500) {
             throw new RuntimeException("CouchDB at $place answered $method with status $status[1]");

@@ -118,15 +118,16 @@ final class CouchDbDatabase
     }
 
     /**
-     * Delete what expired before $now, or in the layout of old was written before $former: at most 1000 of each.
+     * Delete what expired, or in the layout of old was written longer ago than $lifetime: at most 1000 of each.
      *
      * The indexes are read as they are, and brought up after that: a user's request does not wait for it.
      */
-    public function clean(int $now, int $former): int
+    public function clean(int $lifetime): int
     {
         $this->read([]); // the views must be there
+        $now = $this->connection->time();
         $gone = $this->delete($this->oldest('by_expiry', 'limit=1000&stale=update_after&endkey=' . ($now - 1)));
-        $old = $this->delete($this->oldest('former_by_time', 'limit=1000&stale=update_after&endkey=' . ($former - 1)));
+        $old = $this->delete($this->oldest('former_by_time', 'limit=1000&stale=update_after&endkey=' . ($now - $lifetime - 1)));
         if ($old > 0 && $this->oldest('former_by_time', 'limit=1') === []) {
             $design = $this->documents([self::FORMER_DESIGN_ID])[self::FORMER_DESIGN_ID] ?? null;
             if (isset($design['views']['byCreateTime'])) {

@@ -80,7 +80,8 @@ final class CouchDbSessionHandler extends Store
     public function updateTimestamp(string $id, string $data): bool
     {
         // A new revision for each request that only reads would be dear: a late one will do.
-        if (!$this->existed || $this->expiresAt < time() + $this->ttl() - min(60, intdiv($this->ttl(), 20))) {
+        $late = $this->connection->time() + $this->ttl() - min(60, intdiv($this->ttl(), 20));
+        if (!$this->existed || $this->expiresAt < $late) {
             return $this->write($id, $data);
         }
         return true;
@@ -104,8 +105,7 @@ final class CouchDbSessionHandler extends Store
 
     public function gc(int $max_lifetime): int|false
     {
-        $now = time();
-        return $this->attempt('clean up', fn (): int => $this->database->clean($now, $now - $max_lifetime)) ?? 0;
+        return $this->attempt('clean up', fn (): int => $this->database->clean($max_lifetime)) ?? 0;
     }
 
     private function fetch(string $id): string
@@ -119,7 +119,7 @@ final class CouchDbSessionHandler extends Store
         $live = $this->live($id, $epoch, $found);
         $this->remember($id, $epoch, $live !== null);
         $this->revision = $found[$this->name($id)]['_rev'] ?? null;
-        $this->createdAt = (int) ($live['createdAt'] ?? time());
+        $this->createdAt = (int) ($live['createdAt'] ?? $this->connection->time());
         $this->expiresAt = (int) ($live['expiresAt'] ?? 0);
         return $this->existed ? $this->content($live ?? []) : '';
     }
@@ -127,7 +127,7 @@ final class CouchDbSessionHandler extends Store
     private function save(string $id, string $data): void
     {
         for ($try = 1; $try <= self::TRIES; ++$try) {
-            $expires = time() + $this->ttl();
+            $expires = $this->connection->time() + $this->ttl();
             $stored = $this->database->put($this->name($id), [
                 'type' => 'session',
                 'epoch' => $this->epoch,
@@ -182,7 +182,7 @@ final class CouchDbSessionHandler extends Store
     {
         $document = $found[$this->name($id)] ?? null;
         if ($document !== null) {
-            return $document['epoch'] === $epoch && $document['expiresAt'] >= time() ? $document : null;
+            return $document['epoch'] === $epoch && $document['expiresAt'] >= $this->connection->time() ? $document : null;
         }
         $former = $found[$id] ?? null;
         if ($former === null || ($found[CouchDbDatabase::EPOCH]['first'] ?? null) !== $epoch) {
@@ -190,7 +190,7 @@ final class CouchDbSessionHandler extends Store
         }
         $time = $former['createdAt'];
         $time = is_numeric($time) ? (float) $time : (float) strtotime((string) $time);
-        if (($time > 1e11 ? $time / 1000 : $time) + $this->ttl() < time()) {
+        if (($time > 1e11 ? $time / 1000 : $time) + $this->ttl() < $this->connection->time()) {
             return null;
         }
         try {
