@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -73,3 +74,12 @@ def test_a_session_of_the_other_handler_is_never_half_taken_apart(shop: Shop, wa
             for _time in range(2):
                 assert site.session() == {"a": "1", "b": "1"}, (statement, error)
     assert (way.troubles, site.errors) == ([], "")
+
+
+def test_a_new_connection_first_waits_for_what_was_committed_on_the_lost_one(shop: Shop, way: Way) -> None:
+    site = shop("mysql_variable", "none")
+    way.fail("INSERT INTO lamp_session_variable")
+    site.get(**{"set[a]": "1"})
+    statements = re.findall(rb"[\x03\x16](SELECT|INSERT INTO lamp_session_variable)", b"".join(way.sent))
+    assert [text[:6] for text in statements] == [b"SELECT", b"INSERT", b"SELECT", b"INSERT"]
+    assert (site.session(), way.troubles, site.errors) == ({"a": "1"}, [], "")

@@ -22,6 +22,7 @@ class Way:
         self.target = target
         self.port = 0
         self.troubles: list[tuple[bytes, int]] = []
+        self.sent: list[bytes] = []
         self.lock = Lock()
 
     def fail(self, statement: str, error: int = LOST) -> None:
@@ -31,6 +32,7 @@ class Way:
     def due(self, packet: bytes) -> int | None:
         """The error that is due at this packet."""
         with self.lock:
+            self.sent.append(packet)
             for trouble in self.troubles:
                 if trouble[0] in packet:
                     self.troubles.remove(trouble)

@@ -48,6 +48,9 @@ final class MysqlConnection
     /** Only a server that takes no writes could be reached. */
     private bool $readOnly = false;
 
+    /** A connection was lost before this one: what was committed on it may be on its way to this server still. */
+    private bool $lost = false;
+
     private readonly Servers $servers;
 
     /** Seconds that a statement waits for a lock; the server ends it before the connection is given up. */
@@ -193,7 +196,7 @@ final class MysqlConnection
                 $this->servers->failed($this->server);
             }
             $this->pdo = null;
-            return true;
+            return $this->lost = true;
         }
         if (in_array($number, self::UNFIT, true)) {
             $this->servers->failed($this->server);
@@ -217,7 +220,9 @@ final class MysqlConnection
         foreach ($this->servers->inOrder() as $number => $server) {
             try {
                 $pdo = $this->open($server);
-                if ($this->servers->count() === 1 || !$pdo->query(self::IS_READ_ONLY)->fetchColumn()) {
+                // A SELECT waits, on a Galera node, until it has what others committed. One address may lead to many nodes.
+                $asked = $this->lost || $this->servers->count() > 1;
+                if (!$asked || !$pdo->query(self::IS_READ_ONLY)->fetchColumn()) {
                     $this->servers->works($number);
                     $this->server = $number;
                     return $pdo;
