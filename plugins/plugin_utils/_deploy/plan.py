@@ -41,6 +41,12 @@ def _cut_rolling(begun: Entry) -> bool:
     return begun.get("mode") == ROLLING or bool(begun.get("rejoin"))
 
 
+def _left_out(looks: t.Mapping[str, Look], begun: Entry) -> list[str]:
+    """The hosts that load balancers may leave out since a run that ended without them."""
+    gone = [host for host in begun.get("from", {}) if host not in looks] if _cut_rolling(begun) else []
+    return sorted({*last(looks).get("left_out", []), *gone})
+
+
 def _between(looks: t.Mapping[str, Look], begun: Entry) -> Entry:
     """What is begun, where the site may be between two releases since; empty where it was open on what is live now.
 
@@ -139,7 +145,9 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     between = _between(looks, begun)
     continued = between if between.get("kind") == "deploy" else {}
     switch = list(due)
-    work = bool(switch or begun)
+    left_out = _left_out(looks, begun)
+    back_in = [host for host in looks if host in left_out]
+    work = bool(switch or begun or back_in)
     left_blocked = blocked_by(looks, "deploy")
     reasons = [
         *(["deltas are pending"] if pending else []),
@@ -178,9 +186,11 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         "from": from_,
         "between": list(looks) if continued else [],  # where what is continued may have left other code than that
         "switch": switch,
-        "turns": list(looks) if cut_rolling else switch,
+        # What runs an older release yet is the last to take requests.
+        "turns": [host for host in (looks if cut_rolling else switch) if host not in back_in] + back_in,
         "cut_rolling": cut_rolling,
-        "rejoin": cut_rolling and how != ROLLING,
+        "rejoin": bool(cut_rolling or back_in) and how != ROLLING,
+        "left_out": left_out,
         "proven": proven,
         "deltas": [delta["name"] for delta in pending],
         "numbers": sorted(set(lacking) | set(continued.get("numbers", []))),
@@ -222,6 +232,7 @@ def rollback_plan(  # noqa: PLR0917 (a filter's parameters)
     between = _between(looks, begun)
     current = {host: look["current"] for host, look in looks.items()}
     live = [name for name in current.values() if name]  # a new host has none
+    left_out = _left_out(looks, begun)
     if begun.get("kind") == "deploy":
         left = begun["release"]
         was = [name for host, name in begun["from"].items() if host in looks and name]
@@ -255,7 +266,8 @@ def rollback_plan(  # noqa: PLR0917 (a filter's parameters)
         "unsound": _unsound(looks, between),
         "deltas_begun": bool(between.get("deltas_begun")),
         "cut_rolling": _cut_rolling(begun),
-        "rejoin": _cut_rolling(begun),
+        "rejoin": _cut_rolling(begun) or any(host in looks for host in left_out),
+        "left_out": left_out,
         "mode": WINDOW,
         "why": "a rollback always has one",
         "window": True,
@@ -308,6 +320,9 @@ def plan_lines(plan: Plan) -> list[str]:
     ]
     if plan["switch"] and not plan.get("proven", True):
         lines.append("New code: not proven to be what is served; see release_document_root, or deploy_release_path")
+    back_in = [host for host in plan["turns"] if host in plan["left_out"]] if plan["kind"] == "deploy" else []
+    if back_in:
+        lines.append(f"Back into the balancing: {', '.join(back_in)}, which an earlier run left out")
     if plan["continues"]:
         lines.append(f"Continues {plan['continues']}")
     if plan["found_blocked"]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.plan import deploy_plan
+from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.plan import deploy_plan, plan_lines, rollback_plan
 
 from tests.support.modules import ROOT
 from tests.unit.deploy.test_recovery import CUT, deploy, evaluated, looks
@@ -172,3 +172,44 @@ def test_a_load_balancer_that_was_told_before_to_leave_a_host_out_goes_on_to() -
     ):
         known = {"deploy_balancers": ["lb1", "lb2", "lb3"], "deploy__taken_out": taken_out, "inventory_hostname": "w0"}
         assert sorted(evaluated("deploy__rejoined", begun, **known)) == expected
+
+
+def test_who_was_away_when_a_rolling_deploy_was_finished_takes_requests_again_when_it_is_back() -> None:
+    cut = {**CUT, "from": {"w0": "a", "w1": "a"}}
+    finished = deploy_plan(looks(journal=(cut,)), "now", "b", ["w0"], [], False, "auto", ["lb1"])
+    assert finished["left_out"] == ["w1"]
+    succeeding = {"deploy__stopped": "", "ansible_check_mode": False}
+    run: dict[str, Any] = {"ansible_play_hosts_all": ["w0"], "deploy__looks": looks(), **succeeding}
+    ended = {
+        **cut,
+        "finished": True,
+        "left_out": evaluated("deploy__entry.left_out", finished, deploy__recovery="", **run),
+    }
+    assert ended["left_out"] == ["w1"]
+    here = {**looks(journal=(ended,)), "w1": looks()["w0"]}
+    for due in (["w0", "w1"], ["w0"], []):
+        plan = deploy_plan(here, "now", "b", due, [], False, "auto", ["lb1"])
+        assert (plan["todo"], plan["mode"], plan["turns"][-1]) == (True, "rolling", "w1")
+        assert "Back into the balancing: w1, which an earlier run left out" in plan_lines(plan)
+    drop = deploy_plan(here, "now", "b", [], [], True, "auto", ["lb1"])
+    assert (drop["rejoin"], drop["cut_rolling"], rollback_plan(here, "now")["rejoin"]) == (True, False, True)
+    known = {"deploy_balancers": ["lb1"], "deploy__taken_out": {"results": [{"item": "lb1", "was_enabled": False}]}}
+    state = {**hosts(), **succeeding, "deploy__looks": {name: looks()["w0"] for name in ("w0", "w1")}}
+    for recovery, host, balancers in (("", "w1", ["lb1"]), ("", "w0", []), ("put_back", "w1", [])):
+        asked = {**known, **state, "inventory_hostname": host, "deploy__recovery": recovery}
+        assert evaluated("deploy__rejoined", plan, **asked) == balancers
+    for recovery, left in (("", []), ("put_back", ["w1"]), ("stay", ["w1"])):
+        assert evaluated("deploy__entry.left_out", plan, **state, deploy__recovery=recovery) == left
+        assert evaluated("deploy__entry.rejoin", drop, **state, deploy__recovery=recovery) is False, "none but w1 is"
+    assert "'left_out': deploy__plan.left_out" in (ROOT / "roles/deploy/tasks/begin.yml").read_text(), (
+        "cut off, it is known"
+    )
+
+
+def test_the_last_word_names_who_is_left_out_by_somebody_else() -> None:
+    known = {f"w{n}": {"inventory_hostname": f"w{n}", "deploy__run": 1, "deploy__kept_out": out}
+             for n, out in enumerate(("", "w1 by lb1, lb2", "w2 by lb1"))}  # fmt: skip
+    state = {"hostvars": known, "ansible_play_hosts_all": list(known), "deploy__run": 1}
+    assert evaluated("deploy__kept_out_words", {}, **state) == "w1 by lb1, lb2; w2 by lb1"
+    state["ansible_play_hosts_all"] = ["w0"]
+    assert evaluated("deploy__kept_out_words", {}, **state) == ""
