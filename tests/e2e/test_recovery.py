@@ -268,6 +268,37 @@ def test_what_fails_while_hosts_take_turns_is_put_back(
 
 
 @pytest.mark.long
+def test_settings_that_fail_and_a_host_that_is_new_are_put_back_as_they_were(
+    shop: Cluster, releases: Releases, folder: Path
+) -> None:
+    template = {"src": str(folder / "notice.j2"), "dest": "public/notice.txt"}
+    (folder / "notice.yml").write_text(json.dumps({"all": {"vars": {"release_templates": [template]}}}))
+
+    def deploy(made: Path, notice: str, *options: str) -> Run:
+        (folder / "notice.j2").write_text(notice)
+        return shop.deploy(made, "-i", str(folder / "notice.yml"), *options)
+
+    def notices(*hosts: str) -> set[str]:
+        return {shop.ssh(address(host), "cat /var/www/shop/current/public/notice.txt").strip() for host in hosts}
+
+    ok(deploy(releases.last, "open"))
+    failed(deploy(releases.last, "sale", *BAD_SMOKE), "Mode: rolling", "the site runs the release it ran before and is")
+    releases.live()
+    assert notices(*WEB) == {"open"}
+    assert not any(".replaced" in shop.ssh(address(host), "ls -A /var/www/shop/releases/.lamp") for host in WEB)
+    shop.ssh(address("web3"), "rm -rf /var/www/shop/current /var/www/shop/releases")
+    failed(
+        deploy(releases.after("r13"), "sale", *BAD_SMOKE), "Mode: at once", "the release it ran before", "no release"
+    )
+    assert notices("web1", "web2") == {"open"}
+    assert {host: seen_on(host) for host in ("web1", "web2")} == dict.fromkeys(("web1", "web2"), releases.last.name)
+    assert "current" not in shop.ssh(address("web3"), "ls -A /var/www/shop").split()
+    ok(deploy(releases.last, "open"))
+    releases.live()
+    assert Standing(shop).verdict == "all is well"
+
+
+@pytest.mark.long
 def test_a_sweep_that_fails_is_told_and_made_up_for_and_fails_no_deploy(
     shop: Cluster, releases: Releases, folder: Path
 ) -> None:
