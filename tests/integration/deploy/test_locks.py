@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration.deploy.conftest import Controller, lose
-from tests.integration.maintenance.conftest import BlockableSite
+from tests.integration.maintenance.conftest import TOKEN, BlockableSite
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +96,18 @@ def test_deltas_and_drops_wait_for_a_block_that_the_load_balancer_still_has(cont
     assert ("the block of shop is gone" if lost == "map" else "lb could not be reached") in failure, output
     assert (controller.folder / "sessions" / "sess_a").exists()
     controller.site.maintenance("disabled", force=True)
+
+
+@pytest.mark.long
+def test_what_the_command_line_says_of_the_block_counts_for_all_of_the_deploy_or_is_refused(
+    controller: Controller,
+) -> None:
+    smoke = [{"path": "/", "contains": "Shop"}]
+    plays = [controller.play([controller.deploy("own", "1", deploy_mode="window", deploy_smoke_tests=smoke)])]
+    code, output = controller.run(plays, "-e", "maintenance_owner=ann")
+    assert (code != 0, "The command line gives maintenance_owner as ann" in output) == (True, True), output
+    code, output = controller.run(plays, "-e", f"maintenance_bypass_token={TOKEN}")
+    assert code == 0, output
+    results = ["failed, nothing changed", "deployed"]
+    assert [[entry["result"] for entry in journal] for journal in controller.journals("own")] == [results] * 2
+    assert controller.site.get().status == 200
