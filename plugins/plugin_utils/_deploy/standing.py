@@ -31,7 +31,8 @@ def host_line(name: str, look: Look) -> str:
     block = look["block"]
     state = f"blocked by {block['owner']} since {_moment(block['since'])}" if block else "open"
     if look["doubt"]:
-        state = f"left between open and blocked by a deploy of {_moment(block['since'])}: {look['doubt']}"
+        who = "a deploy" if block["owner"] == "deploy" else block["owner"]
+        state = f"left between open and blocked by {who} of {_moment(block['since'])}: {look['doubt']}"
     problems = "".join(f"; {problem}" for problem in look["problems"])
     return f"{name}: {release}, {'block unknown' if problems and not block else state}{problems}"
 
@@ -145,7 +146,8 @@ def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
     if blocked_by(looks, "deploy"):
         return "the site is blocked by a deploy that told nobody how it ended", f"{deploy}   (or back: {rollback})"
     if blocked_by(looks):
-        return "an operator has blocked the site", f"{COMMAND}maintenance{given} -e maintenance_state=disabled"
+        part = "a part of " if any(look["doubt"] for look in looks.values()) else ""
+        return f"an operator has blocked {part}the site", f"{COMMAND}maintenance{given} -e maintenance_state=disabled"
     if any(look["problems"] for look in looks.values()):
         return "not all can be told", "mend what is named above"
     if len({look["current"] for look in looks.values()}) > 1:

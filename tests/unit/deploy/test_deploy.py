@@ -239,6 +239,7 @@ def test_a_deploy_that_changed_nothing_hides_no_unfinished_one() -> None:
         ([look(journal=[entry("rollback")])], FREE, QUIET, [], "a rollback is unfinished"),
         ([look(owner="deploy")], FREE, QUIET, [], "the site is blocked by a deploy that told nobody how it ended"),
         ([look(owner="ann")], FREE, QUIET, [], "an operator has blocked the site"),
+        ([look(owner="ann", doubt="lb1: open")], FREE, QUIET, [], "an operator has blocked a part of the site"),
         ([look(problems=["no snippet"])], FREE, QUIET, [], "not all can be told"),
         ([look(), look("b")], FREE, QUIET, [], "the web hosts run different releases"),
         ([look("z")], FREE, QUIET, [], "the live release is gone"),

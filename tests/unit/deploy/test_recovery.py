@@ -174,7 +174,7 @@ SILENT = {"item": "lb1", "unreachable": True, "msg": "Nobody there."}
         ([{**LB2, **SINCE}], "", [], False),
         ([LB1, {**LB2, **SINCE}], "lb1: open", [], True),
         ([SILENT, {**LB2, **SINCE}], "", ["lb1: Nobody there."], True),
-        ([{**LB2, **SINCE, "owner": "operator"}, LB1], "", [], False),
+        ([{**LB2, **SINCE, "owner": "operator"}, LB1], "lb1: open", [], True),
         ([LB1, {**LB1, "item": "lb2"}], "", [], True),
         ([{"item": "lb1", "owner": "deploy", "msg": "Half.", **SINCE}, LB1], "lb1: Half.; lb1: open", [], True),
     ],
