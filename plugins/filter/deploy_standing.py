@@ -24,6 +24,10 @@ options:
     description: What M(lamp.cluster.deploy_lock) answered in check mode.
     type: dict
     required: true
+  lock_host:
+    description: The host that keeps the lock. Without it nothing is said of locks that others keep.
+    type: str
+    default: ''
   database:
     description: What M(lamp.cluster.dbdeploy) answered in check mode; empty for an application without a database.
     type: dict

@@ -21,6 +21,13 @@ options:
     description: What M(lamp.cluster.deploy_info) returned, by host.
     type: dict
     required: true
+  lock:
+    description: What M(lamp.cluster.deploy_lock) returned. A lock that a host keeps for another is a refusal then.
+    type: dict
+  lock_host:
+    description: The host that keeps the lock.
+    type: str
+    default: ''
   ident:
     description: What tells this rollback from others, such as the time.
     type: str

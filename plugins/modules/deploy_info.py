@@ -55,6 +55,10 @@ options:
     description: Folder of the journals.
     type: path
     default: /var/lib/lamp.cluster/deploys
+  lock_path:
+    description: Folder of the locks, as M(lamp.cluster.deploy_lock) was told.
+    type: path
+    default: /var/lib/lamp.cluster/locks
 """
 
 EXAMPLES = r"""
@@ -103,6 +107,15 @@ journal:
   returned: success
   type: list
   elements: dict
+lock:
+  description:
+    - The lock of the application that is kept on this very host, with its C(file) and who holds it, C(by); empty where
+      none is. Deploys that are told another host of the lock do not see it.
+  returned: success
+  type: dict
+  sample:
+    by: root on deploy1 (process 4711) since 2026-11-21T03:00:00Z
+    file: /var/lib/lamp.cluster/locks/shop.json
 doubt:
   description:
     - Why it is not known whether the site is blocked, where a deploy, named in RV(block), left it between open and
@@ -135,6 +148,8 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import folder
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import FILE_NAME
+from ansible_collections.lamp.cluster.plugins.module_utils._deploy_lock import FOLDER as LOCKS
+from ansible_collections.lamp.cluster.plugins.module_utils._deploy_lock import DeployLock, words
 from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import FOLDER, Journal
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.options import make_blocker
@@ -190,14 +205,26 @@ def proof(params: dict[str, t.Any]) -> dict[str, t.Any]:
     return {}
 
 
+def lock(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The holder of the application's lock, if it lies here."""
+    there = DeployLock(params["lock_path"], params["name"])
+    holder = there.holder()
+    return {"lock": {} if holder is None else {"by": words(holder), "file": str(there.path)}}
+
+
+def entries(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The end of the journal."""
+    return {"journal": Journal(params["journal_path"], params["name"]).entries()[-SHOWN:]}
+
+
 def status(module: AnsibleModule) -> dict[str, t.Any]:
     """All parts; one that fails does not hide the others."""
     params = module.params
     result: dict[str, t.Any] = {
         "changed": False, "current": "", "current_whole": False, "previous": "", "releases": [], "block": {},
-        "doubt": "", "journal": [], "problems": [],
+        "doubt": "", "journal": [], "problems": [], "lock": {},
     }  # fmt: skip
-    for part in (releases, block, proof, lambda _params: {"journal": Journal(*journal(params)).entries()[-SHOWN:]}):
+    for part in (releases, block, proof, lock, entries):
         try:
             result.update(part(params))
         except LampError as error:
@@ -205,11 +232,6 @@ def status(module: AnsibleModule) -> dict[str, t.Any]:
         except OSError as error:
             result["problems"].append(f"{error.filename}: {error.strerror}.")
     return {**result, **delta_files(params)}
-
-
-def journal(params: dict[str, t.Any]) -> tuple[str, str]:
-    """Folder and name of the journal."""
-    return params["journal_path"], params["name"]
 
 
 def main() -> None:
@@ -223,6 +245,7 @@ def main() -> None:
             "read_deltas": {"type": "str", "default": ""},
             "encoding": {"type": "str", "default": "utf-8"},
             "journal_path": {"type": "path", "default": FOLDER},
+            "lock_path": {"type": "path", "default": LOCKS},
         }
     )
     run(spec.create_module(), status)

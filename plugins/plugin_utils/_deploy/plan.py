@@ -11,6 +11,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import
 
 from .half import Database, Half, unfit
 from .journal import Entry, Look, blocked_by, last, owing, unfinished
+from .locks import elsewhere, refusals
 from .refusals import no_way_back, not_undone, numbers, rejected, undecided, undone_elsewhere
 
 Plan = t.Dict[str, t.Any]
@@ -353,8 +354,11 @@ def _delta_words(plan: Plan) -> str:
 def told(decide: t.Callable[..., Plan]) -> t.Callable[..., Plan]:
     """``decide`` as a filter: its plan has the ``lines`` that tell it in words."""
 
-    def decided(*given: t.Any, **options: t.Any) -> Plan:
-        plan = decide(*given, **options)
-        return {**plan, "lines": plan_lines(plan)}
+    def decided(
+        looks: t.Mapping[str, Look], lock: t.Mapping[str, t.Any] | None = None, lock_host: str = "", **options: t.Any
+    ) -> Plan:
+        plan = decide(looks, **options)
+        others = elsewhere(looks, lock, lock_host) if lock else {}
+        return {**plan, "lines": plan_lines(plan), "refusals": [*refusals(looks, others), *plan["refusals"]]}
 
     return decided

@@ -13,6 +13,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._session_stores impor
 from .given import option
 from .half import UNDO, Database, half_words, halves, undone_half
 from .journal import Entry, Look, blocked_by, entries, owing, unfinished
+from .locks import elsewhere, way_out
 
 COMMAND = "ansible-playbook lamp.cluster."
 HISTORY = 10
@@ -174,9 +175,12 @@ def standing(
     database: Database,
     away: list[str],
     given: str = "",
+    *,
+    lock_host: str = "",
 ) -> dict[str, t.Any]:
     """``verdict``, ``next`` (the command that goes on), ``lines`` for people, ``history``."""
     words, held = lock_line(lock)
+    others = elsewhere(looks, lock, lock_host) if lock_host else {}
     begun, left = unfinished(looks), owing(looks)
     told = entries(looks)
     hosts = [
@@ -187,6 +191,7 @@ def standing(
         f"Site: {site_line(looks, away)}",
         *hosts,
         f"Lock: {words}",
+        *(f"Lock: another one, on {name}, held by {by}" for name, by in others.items()),
         *database_lines(database),
         *([f"Left behind by a session drop (the next deploy removes it): {left['leftovers']}"] if left else []),
         *([f"Unfinished: {history_line(begun)}"] if begun else []),
@@ -194,6 +199,8 @@ def standing(
         *(f"  {history_line(entry)}" for entry in told[-HISTORY:]),
     ]
     verdict, command = _next(looks, held, away, database, given)
+    if others and held != HELD:
+        verdict, command = "another deploy keeps its lock elsewhere", way_out(looks, others)
     if command.startswith((f"{COMMAND}deploy", f"{COMMAND}rollback")) and any(
         look["problems"] for look in looks.values()
     ):

@@ -55,6 +55,16 @@ def test_it_tells_releases_block_and_journal(root: Path) -> None:
     assert [entry["id"] for entry in told["journal"]] == [str(number) for number in range(10, 30)]
 
 
+def test_a_lock_that_lies_there_is_told_with_its_holder(root: Path) -> None:
+    assert status(root, lock_path=str(root / "locks"))["lock"] == {}
+    (root / "locks").mkdir()
+    holder = {"user": "ann", "controller": "deploy2", "pid": 7, "since": "today"}
+    for content, by in ((json.dumps(holder), "ann on deploy2 (process 7) since today"), ("", "somebody unknown")):
+        (root / "locks" / "shop.json").write_text(content)
+        told = status(root, lock_path=str(root / "locks"))["lock"]
+        assert told == {"by": by, "file": f"{root}/locks/shop.json"}
+
+
 def test_a_link_that_leads_nowhere_is_told(root: Path) -> None:
     (root / "current").unlink()
     (root / "current").symlink_to("releases/gone")
