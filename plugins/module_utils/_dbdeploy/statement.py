@@ -19,6 +19,7 @@ WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 LABELLED = re.compile(r"(?:`[^`]+`|\w+)\s*:(?!=)")
 SET_FOR = re.compile(r"SET\s+STATEMENT\b.*?\bFOR\s+(?=[A-Za-z(])", re.IGNORECASE | re.DOTALL)
 TEMPORARY = re.compile(r"(CREATE(\s+OR\s+REPLACE)?|DROP)\s+TEMPORARY\b", re.IGNORECASE)
+ONE_AFTER_ANOTHER = re.compile(r"(DROP|((CREATE(\s+OR\s+REPLACE)?|ALTER|RENAME)\s+(USER|ROLE)))\b", re.IGNORECASE)
 VARIABLE = re.compile(r"(?<![\w@])@[\w$.`]+")
 NAMED_LOCK = re.compile(r"_LOCKS?\b", re.IGNORECASE)
 MAY_KEEP = re.compile(r"@|TEMPORARY|_LOCK", re.IGNORECASE)
@@ -88,6 +89,11 @@ class Statement:
         if not self._kind:
             self._kind = _kind(self.code)
         return self._kind
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether it is DDL for several tables or users that may fail at one of them, and leave the others done."""
+        return self.kind == DDL and bool(ONE_AFTER_ANOTHER.match(self.code)) and "," in self.bare
 
     @property
     def writes(self) -> bool:

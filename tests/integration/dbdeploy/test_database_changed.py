@@ -146,3 +146,13 @@ def test_what_was_rolled_back_or_refused_did_not_take_effect(deltas: Folder, mon
     result = deltas.here()
     assert (result["error_code"], result["database_changed"]) == ("dbdeploy_lock_lost", False)
     assert deltas.rows("SELECT id FROM item") == []
+
+
+def test_ddl_that_failed_at_its_second_table_left_the_first_one_dropped(deltas: Folder) -> None:
+    deltas.rows(TABLE)
+    deltas.write(_1_first="DROP TABLE item, missing;\nDO 1;")
+    result = deltas.here()
+    assert deltas.rows("SHOW TABLES LIKE 'item'") == []
+    assert (result["error_code"], result["database_changed"]) == ("dbdeploy_unknown_outcome", True), result
+    assert deltas.here()["error_code"] == "dbdeploy_unknown_outcome"
+    assert not deltas.here(on_unknown="skip").get("failed")
