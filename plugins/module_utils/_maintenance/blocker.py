@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 import typing as t
@@ -82,7 +83,7 @@ class Blocker:
         if not there:
             return
         try:
-            fetch(self.probe_address, there)
+            fetch(self._place(there), there)
         except ConnectionRefusedError:
             return  # nothing of this host: what stands before it serves that
         except OSError:
@@ -193,6 +194,13 @@ class Blocker:
             again = True
             time.sleep(0.05)
 
+    def _place(self, url: str) -> str:
+        """Where on this host to ask for ``url``: a port in ``probe_address`` stands for that of ``probe_url`` alone."""
+        asked, proven = urlsplit(url), urlsplit(self.probe_url)
+        if (asked.scheme, asked.port) == (proven.scheme, proven.port):
+            return self.probe_address
+        return re.sub(r":\d+$", "", self.probe_address)
+
     def _seen(self, expected: t.Callable[[Answer], bool]) -> str | None:
         return self._ask_until(expected, self.probe_url)
 
@@ -201,7 +209,7 @@ class Blocker:
         deadline = time.monotonic() + self.patience
         while True:
             try:
-                answer = self.answer = fetch(self.probe_address, url)
+                answer = self.answer = fetch(self._place(url), url)
                 if expected(answer):
                     return None
                 found = f"status {answer.status}, {'a' if MARKER in answer.headers else 'no'} marker"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a drain makes of a web server that does not tell its requests."""
+"""What a block makes of a web server that does not tell its requests, or leads to another port."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._http import Answer
+from ansible_collections.lamp.cluster.plugins.module_utils._maintenance import blocker
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.apache import Apache
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.blocker import Blocker
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import Site
@@ -34,6 +36,21 @@ def looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *pages: str) -> Blo
 
     monkeypatch.setattr(apache, "status", status)
     return Blocker(site, apache, "http://shop.test/", "127.0.0.1", 0)
+
+
+def test_another_port_is_not_asked_for_at_that_of_the_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def fetch(address: str, url: str) -> Answer:
+        asked.append((address, url))
+        if url.startswith("https"):
+            raise ConnectionRefusedError
+        return Answer(301, {"location": "https://shop.test/"}, "")
+
+    monkeypatch.setattr(blocker, "fetch", fetch)
+    site = Site("shop", str(tmp_path))
+    Blocker(site, Apache(site, [], 8404), "http://shop.test/", "[::1]:8080", 0).check_way_on()
+    assert asked == [("[::1]:8080", "http://shop.test/"), ("[::1]", "https://shop.test/")]
 
 
 def rows(*modes: str) -> str:
