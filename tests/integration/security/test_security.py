@@ -25,6 +25,7 @@ from ansible_collections.lamp.cluster.plugins.modules import session_purge
 from tests.support.modules import ModuleResult, run_ansible, run_module
 from tests.support.purge import purge
 from tests.support.servers.mariadb import MariaDB
+from tests.support.servers.session_store import create_tables
 
 SECRET = "Xq7secretPassword9z"
 SQL = ["x`'\"; DROP TABLE victim; -- ", "x\\'; DROP TABLE victim; #", "victim`.`x", "x%s%(y)s{z}"]
@@ -101,6 +102,7 @@ PURGED: dict[str, Any] = {
     "table": "s", "columns": {"id": "sid", "user": "uid", "time": "at"}, "keep_ids": ["a"], "keep_users": ["ann"],
     "epoch_table": "e", "epoch_name": "s",
 }  # fmt: skip
+FORMER = {"table": "s", "id": "sid", "time": "at"}
 # Options of text that are no part of a statement: how to log in, other stores; what has a form of its own.
 NO_PART = {
     "login_host", "login_password", "save_path", "owner", "servers", "prefix", "url", "sentinel_service",
@@ -118,7 +120,7 @@ def test_no_option_of_a_purge_injects_sql(mariadb: MariaDB, victim: dict[str, An
         for name, option in session_purge.arguments().options.items()
         if option["type"] in ("str", "list", "dict") and "choices" not in option
     }
-    assert texts == {*PURGED, *NO_PART, "login_db", "login_user", "where"}, "where is SQL by its purpose"
+    assert texts == {*PURGED, *NO_PART, "login_db", "login_user", "former", "where"}, "where is SQL by its purpose"
     bad = [{**PURGED, name: [evil] if isinstance(PURGED[name], list) else evil} for name in set(PURGED) - {"columns"}]
     bad += [{**PURGED, "columns": {**PURGED["columns"], name: evil}} for name in PURGED["columns"]]
     bad += [{**PURGED, name: evil} for name in ("login_db", "login_user")]
@@ -126,6 +128,12 @@ def test_no_option_of_a_purge_injects_sql(mariadb: MariaDB, victim: dict[str, An
         for way in ({}, {"older_than": "1h"}, {"keep_users": None, "on_lock": "swap"}, {"layout": "lamp"}):
             with contextlib.suppress(LampError):
                 purge("mysql", **{**mariadb.login, "login_db": database, "layout": "custom", **options, **way})
+    create_tables(mariadb, database)
+    for name in FORMER:
+        for rows in ("session", "variable"):
+            with contextlib.suppress(LampError):
+                former = {**FORMER, name: evil, "rows": rows}
+                purge("mysql", **mariadb.login, login_db=database, layout="lamp", former=former, keep_ids=["a"])
     assert mariadb.query(f"SELECT COUNT(*) FROM `{database}`.victim") == [(1,)]
 
 
