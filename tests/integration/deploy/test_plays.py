@@ -66,8 +66,8 @@ def test_a_deploy_tells_of_itself_alone_whatever_else_is_in_its_run(controller: 
 
 
 def test_what_a_lost_load_balancer_shows_is_unknown_and_the_status_says_so(controller: Controller) -> None:
-    assert [shop["result"] for (shop,) in controller.journals("shop")] == ["failed, site blocked"] * 2
-    assert "No host answers that the site is blocked." in controller.output
+    assert [shop["result"] for (shop,) in controller.journals("shop")] == ["failed, not all put back"] * 2
+    assert "Not all of it could be put back." in controller.output
     said = controller.output.rpartition("Say where the application stands")[2]
     for words in (
         "Site: unknown",
