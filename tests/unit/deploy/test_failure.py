@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is told of the task that failed, whatever module it was."""
+"""What is told of a failure: the task, whatever module it was, and where the site stands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.deploy.test_recovery import evaluated
+from tests.unit.deploy.test_recovery import deploy, evaluated, looks
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,16 @@ def test_a_failure_is_told_in_a_line_whatever_a_module_returns(result: dict[str,
     failed = {"failed": True, **result}
     host = {"inventory_hostname": "w0", "deploy__run": 1, "ansible_failed_result": failed}
     assert evaluated("deploy__first_failure", {}, hostvars={"w0": host}, deploy__run=1) == told
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        ({}, "No host answers that the site is blocked."),
+        (looks(owner="deploy"), "The site stays blocked."),
+        (looks(), "The site is open."),
+    ],
+)
+def test_what_is_told_of_a_site_that_nothing_was_put_back_on_is_what_its_hosts_answer(seen: Any, told: str) -> None:
+    state = {"deploy__recovery": "stay", "deploy__looks": seen, "deploy__not_undone": ""}
+    assert evaluated("deploy__where_it_stands", deploy(), **state) == told
