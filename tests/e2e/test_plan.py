@@ -111,6 +111,8 @@ def promised(plan: str) -> dict[str, Any]:
     mode = words(plan, "Mode").partition(",")[0] or "nothing"
     switched = words(plan, "Release").partition("to be switched on ")[2]
     blocked = words(plan, "Maintenance window").partition("yes, on ")[2]
+    counted = words(plan, "Sessions that would be dropped")
+    visits = len(WEB) if counted else 0  # each host is asked for its page right before it blocks, as by a visitor
     undone = re.findall(r"^    \d+ (\S+\.sql) .*would be undone", plan, re.MULTILINE)
     deltas = [] if words(plan, "Deltas") in ("none", "") else words(plan, "Deltas").split(", ")
     return {
@@ -119,7 +121,7 @@ def promised(plan: str) -> dict[str, Any]:
         "blocked": blocked.split(", ") if blocked else [],
         "deltas": undone or deltas,
         "files": Counter(re.findall(r"^/var/www/shop:   ((?:added|changed|removed) .*)$", plan, re.MULTILINE)),
-        "sessions": int(words(plan, "Sessions that would be dropped") or 0),
+        "sessions": int(counted or 0) + visits,
     }
 
 
