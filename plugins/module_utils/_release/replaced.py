@@ -16,10 +16,10 @@ import os
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils import _durable
-from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
 from ansible_collections.lamp.cluster.plugins.module_utils._release.paths import Owner, opened, read_file
 from ansible_collections.lamp.cluster.plugins.module_utils._release.rendered import File, is_right, replace
+from ansible_collections.lamp.cluster.plugins.module_utils._release.state import read_json
 
 Kept = t.Dict[str, t.Any]  # root (below the application's), path, content (none: no file was there), uid, gid, mode
 
@@ -31,7 +31,7 @@ class Replaced:
         self.layout = layout
         self.run = run
         self.path = os.path.join(layout.records, ".replaced.json")  # no record: a release's name begins otherwise
-        told = _read(self.path)
+        told = read_json(self.path)
         self.left_over = bool(told) and told.get("run") != run
         self.files: list[Kept] = [] if self.left_over else told.get("files", [])
 
@@ -96,16 +96,3 @@ def _words(found: tuple[bytes, os.stat_result] | None) -> Kept:
         "content": base64.b64encode(content).decode("ascii"), "uid": now.st_uid, "gid": now.st_gid,
         "mode": now.st_mode & 0o7777,
     }  # fmt: skip
-
-
-def _read(path: str) -> dict[str, t.Any]:
-    try:
-        with open(path, encoding="ascii") as stream:
-            told = json.load(stream)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise LampError(
-            "release_bad_record", f"{path} cannot be read: {error}.", "Mend it or move it away, then repeat."
-        ) from error
-    return told if isinstance(told, dict) else {}

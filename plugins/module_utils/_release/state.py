@@ -28,7 +28,7 @@ class State:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.path = os.path.join(layout.records, "state.json")
-        data = _read(self.path)
+        data = read_json(self.path)
         if data.get("schema", SCHEMA) != SCHEMA:
             raise LampError(
                 "release_newer_state",
@@ -69,7 +69,8 @@ class State:
         )
 
 
-def _read(path: str) -> dict[str, t.Any]:
+def read_json(path: str) -> dict[str, t.Any]:
+    """What ``write_json`` wrote; nothing where there is no file. :raises LampError: ``release_bad_record``"""
     try:
         with open(path, encoding="utf-8") as file:
             data = json.load(file)
@@ -84,7 +85,7 @@ def _read(path: str) -> dict[str, t.Any]:
 
 def read_record(layout: Layout, name: str) -> dict[str, t.Any]:
     """What was recorded when the release was staged."""
-    return _read(layout.record(name))
+    return read_json(layout.record(name))
 
 
 def facts(layout: Layout, state: State) -> dict[str, t.Any]:
