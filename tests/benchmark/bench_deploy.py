@@ -132,7 +132,8 @@ def bench(table: Table) -> None:
     )
     table.remarks.append(
         "A module call costs at least one ping. A deploy with nothing to do makes five (lock, stage, look, plan the"
-        " deltas, unlock), one of code alone eight. Each is a step that the same command takes up again after a kill."
+        " deltas, unlock), one of code alone eight, beside two looks at the lock by the shell alone."
+        " Each is a step that the same command takes up again after a kill."
     )
     for hosts, measure in ((3, small), (9, window)):
         with tempfile.TemporaryDirectory() as folder:
