@@ -97,9 +97,7 @@ class Site:
         """All web hosts serve the release, and the load balancer leaves none out."""
         assert {host: seen_on(host) for host in WEB} == dict.fromkeys(WEB, self.version)
         visitor = User(self.cluster.url)
-        wait_until(
-            lambda: {visitor.count()["host"] for _ in range(2 * len(WEB))} == set(WEB), "answers of all web hosts"
-        )
+        wait_until(lambda: visitor.answering_hosts() == set(WEB), "answers of all web hosts")
 
     def well(self) -> None:
         """The status says so as well."""

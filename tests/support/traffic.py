@@ -120,6 +120,13 @@ class User:
         with self.opener.open(f"{self.url}/count.php", timeout=TIMEOUT) as answer:
             return dict(json.loads(answer.read()))
 
+    def answering_hosts(self) -> set[str]:
+        """The web hosts that the load balancer gives requests to.
+
+        HAProxy's roundrobin lets one of two hosts answer eight times in a row after the other was taken out and back.
+        """
+        return {self.count()["host"] for _ in range(36)}
+
 
 class Members(Crowd):
     """Users who are logged in and keep asking; who is logged out logs in again."""
