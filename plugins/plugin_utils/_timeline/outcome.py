@@ -61,7 +61,8 @@ def stated(custom: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """What the deploy said of itself through set_stats: a ``deploy`` or ``status`` mapping, or ``deploy_outcome``."""
     for values in [custom.get("_run") or {}, *(value for key, value in custom.items() if key != "_run")]:
         if isinstance(values, dict) and isinstance(values.get("deploy"), dict):
-            return {str(key): value for key, value in values["deploy"].items()}
+            told = {str(key): value for key, value in values["deploy"].items()}
+            return {**told, "outcome": told.get("result")}
         if isinstance(values, dict) and isinstance(values.get("status"), dict) and values["status"].get("verdict"):
             return {"outcome": f"{STATUS}{values['status']['verdict']}"}
         if isinstance(values, dict) and values.get("deploy_outcome"):

@@ -23,7 +23,8 @@ from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact import tarb
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.artifact import Options, make
 
 from tests.integration.release.sources import refusal
-from tests.support.modules import BIN, ROOT, run_ansible
+from tests.support.modules import run_ansible
+from tests.support.variables import evaluated
 
 SECRET = "hunter2"
 
@@ -208,7 +209,5 @@ def test_a_token_in_an_address_is_in_no_message(cache: str, answer: bytes, check
 
 def test_a_token_in_an_address_is_not_recorded() -> None:
     source = f"https://{SECRET}@example.com/shop.tar.gz?private_token={SECRET}"
-    command = [str(BIN / "ansible"), "localhost", "-m", "debug", "-a", "msg={{ deploy__entry.source }}"]
-    given = ["-e", f"@{ROOT / 'roles' / 'deploy' / 'vars' / 'main.yml'}", "-e", f"deploy_source={source}"]
-    done = subprocess.run([*command, *given], capture_output=True, text=True, check=False)
-    assert '"msg": "https://example.com/shop.tar.gz"' in done.stdout, done.stderr
+    recorded = evaluated("deploy", "deploy__entry.source", {"deploy_source": source})
+    assert recorded == "https://example.com/shop.tar.gz"

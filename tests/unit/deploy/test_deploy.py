@@ -10,13 +10,11 @@ from typing import Any
 
 import pytest
 from ansible import context
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
 from ansible_collections.lamp.cluster.plugins.filter.deploy_standing import FilterModule
 from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.plan import deploy_plan, plan_lines, rollback_plan
 from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.standing import standing
 
-from tests.support.modules import ROOT
+from tests.support.variables import evaluated
 
 FREE = {"holder": {"user": "me"}, "stale_taken": ""}
 QUIET = {"pending": [], "resumed": [], "drop_reasons": [], "drop_sessions": False}
@@ -379,10 +377,7 @@ def test_hooks_of_no_moment_and_of_no_file_are_refused(tmp_path: Path) -> None:
         "after_smoke": f"{tmp_path}/tell.yml", "before_switch": f"{tmp_path}/missing.yml",
         "before_plan": f"{tmp_path}/end0.yml", "after_plan": f"{tmp_path}/end1.yml",
     }  # fmt: skip
-    loader = DataLoader()
-    variables = loader.load_from_file(str(ROOT / "roles/deploy/vars/main.yml"), trusted_as_template=True)
-    templar = Templar(loader, {**variables, "deploy_hooks": hooks})
-    assert templar.template(trust_as_template("{{ deploy__hook_refusals }}")) == [
+    assert evaluated("deploy", "deploy__hook_refusals", {"deploy_hooks": hooks}) == [
         "deploy_hooks names no such moment: after_smoke.",
         f"deploy_hooks names files that are not there: {tmp_path}/missing.yml.",
         "deploy_hooks names files with meta: end_play, which ends a deploy as if it were done:"

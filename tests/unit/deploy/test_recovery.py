@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
+from ansible.template import trust_as_template
 from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.plan import deploy_plan, replaced, rollback_plan
 from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.standing import standing
 
 from tests.support.modules import ROOT
+from tests.support.variables import evaluated as variables_of_role
 
 BEGUN = {"id": "2026", "by": "ann", "finished": False, "from": {"w0": "a"}, "deltas_begun": True}
 DEPLOY, ROLLBACK = (
@@ -39,14 +39,14 @@ def deploy(**given: Any) -> dict[str, Any]:
 
 def evaluated(name: str, plan: dict[str, Any], **variables: Any) -> Any:
     """A variable of the role, when a run with this plan failed before it touched the database."""
-    loader = DataLoader()
-    known = loader.load_from_file(str(ROOT / "roles/deploy/vars/main.yml"), trusted_as_template=True)
     state = {
         "ansible_play_hosts_all": ["w0"], "hostvars": {"w0": {}}, "deploy_on_failure": "stay", "deploy__plan": plan,
         "dbdeploy_result": UNTOUCHED, "dbdeploy_undone": UNTOUCHED, "dbdeploy_acknowledged": UNTOUCHED,
-        "deploy__kept": {}, "deploy__recovery": "", "deploy__switched_hosts": [], **variables,
+        "deploy__kept": {}, "deploy__recovery": "", "deploy__recovered": "", "deploy__switched_hosts": [], **variables,
     }  # fmt: skip
-    return Templar(loader, {**known, **state}).template(trust_as_template(f"{{{{ {name} }}}}"))
+    if state["deploy__recovery"]:  # recover.yml makes a fact of it
+        state["deploy__recovered"] = trust_as_template("{{ deploy__recovery_result }}")
+    return variables_of_role("deploy", name, state)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ DEFAULTS = yaml.safe_load((ROLES / "session_purge" / "defaults" / "main.yml").re
 
 def session_table(**settings: Any) -> str:
     """What the role deploy makes of the settings."""
-    template = yaml.safe_load((ROLES / "deploy" / "vars" / "main.yml").read_text())["deploy__session_table"]
+    template = yaml.safe_load((ROLES / "deploy" / "vars" / "main" / "plan.yml").read_text())["deploy__session_table"]
     environment = Environment(autoescape=False)  # noqa: S701 (a name, and no page)
     environment.filters.update({f"lamp.cluster.{name}": made for name, made in FilterModule().filters().items()})
     return environment.from_string(template).render(settings).strip()

@@ -5,17 +5,12 @@
 
 from __future__ import annotations
 
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
-
-from tests.support.modules import ROOT
+from tests.support.variables import evaluated
 
 
 def socket(name: str, **given: str) -> str:
-    loader = DataLoader()
-    defaults = loader.load_from_file(str(ROOT / "roles/maintenance/defaults/main.yml"), trusted_as_template=True)
-    templar = Templar(loader, {**defaults, "maintenance_name": name, **given})
-    return str(templar.template(trust_as_template("{{ maintenance_fpm_status_socket }}")))
+    given = {"maintenance_name": name, **given}
+    return str(evaluated("maintenance", "maintenance_fpm_status_socket", given, "defaults"))
 
 
 def test_sites_of_one_pool_share_its_status_and_pools_do_not() -> None:

@@ -10,10 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
 
-from tests.support.modules import ROOT
+from tests.support.variables import evaluated
 
 FLAG = json.dumps({"owner": "deploy", "token": "", "nonce": "abcd"})
 
@@ -38,9 +36,7 @@ def test_a_block_stands_while_all_of_it_is_there(
     for name, text in (("enabled", flag), ("haproxy.map", page)):
         if text is not None:
             (folder / name).write_text(text)
-    loader = DataLoader()
-    known = loader.load_from_file(str(ROOT / "roles/maintenance/vars/main.yml"), trusted_as_template=True)
     given = {"maintenance_state_dir": str(tmp_path), "maintenance_name": "the shop", "maintenance_backend": backend}
-    command = Templar(loader, {**known, **given}).template(trust_as_template("{{ maintenance__stands }}"))
+    command = evaluated("maintenance", "maintenance__stands", given)
     asked = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert (asked.returncode, asked.stdout) == ((0, "") if stands else (1, "the block of the shop is gone\n"))

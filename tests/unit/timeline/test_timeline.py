@@ -104,7 +104,7 @@ def test_the_page_draws_each_host_and_escapes_what_hosts_say() -> None:
 @pytest.mark.parametrize(
     ("custom", "outcome"),
     [
-        ({"_run": {"deploy": {"outcome": "failed, undone"}}}, "failed, undone"),
+        ({"_run": {"deploy": {"result": "failed, undone"}}}, "failed, undone"),
         ({"web1": {"deploy_outcome": "deployed"}}, "deployed"),
         ({"_run": {"status": {"verdict": "all is well"}}}, "status: all is well"),
         ({}, None),
