@@ -289,7 +289,7 @@ class Runner:
                     "Run again with on_unknown=retry to run that line again first, as the database is now, or with"
                     " on_unknown=skip to go on without.",
                 )
-            if (lost and self.on_unknown == "retry") or (statement.first_word == "SET" and not statement.kept_names):
+            if (lost and self.on_unknown == "retry") or (statement.setting and not statement.kept_names):
                 try:
                     self.session.send([statement.text])
                 except PacketError as failure:

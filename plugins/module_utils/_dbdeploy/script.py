@@ -69,7 +69,7 @@ class Dialect:
 
     def follow(self, statement: Statement) -> None:
         """Take note of a SET of ``sql_mode``, also of dumps, which keep the old one in a variable."""
-        if statement.first_word != "SET" or not MODE_WORDS.search(statement.text):
+        if not statement.setting or not MODE_WORDS.search(statement.text):
             return
         for name, value in ASSIGNMENT.findall(statement.code):
             modes = self._value(value)

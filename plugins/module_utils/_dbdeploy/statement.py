@@ -18,6 +18,8 @@ CODE_FRAME = re.compile(rf"({STRING}|`[^`]*`)|/\*M?!\d*|\*/", re.DOTALL)
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 LABELLED = re.compile(r"(?:`[^`]+`|\w+)\s*:(?!=)")
 SET_FOR = re.compile(r"SET\s+STATEMENT\b.*?\bFOR\s+(?=[A-Za-z(])", re.IGNORECASE | re.DOTALL)
+# What SET changes that is not the session's, or of it only what comes next.
+NOT_OF_SESSION = re.compile(r"SET\s+(@@)?(GLOBAL|PERSIST|PERSIST_ONLY|TRANSACTION|INSERT_ID)\b", re.IGNORECASE)
 TEMPORARY = re.compile(r"(CREATE(\s+OR\s+REPLACE)?|DROP)\s+TEMPORARY\b", re.IGNORECASE)
 ONE_AFTER_ANOTHER = re.compile(r"(DROP|((CREATE(\s+OR\s+REPLACE)?|ALTER|RENAME)\s+(USER|ROLE)))\b", re.IGNORECASE)
 VARIABLE = re.compile(r"(?<![\w@])@[\w$.`]+")
@@ -99,6 +101,13 @@ class Statement:
     def writes(self) -> bool:
         """Whether it may change rows within the transaction (a function that it calls may, too)."""
         return self.first_word in WRITES or self.kind == CALL or bool(SET_FOR.match(self.code))
+
+    @property
+    def setting(self) -> bool:
+        """Whether it is a SET of the session alone, and runs no other statement, as ``SET STATEMENT`` does."""
+        if self.first_word != "SET" or self.kind != QUERY:
+            return False
+        return not (SET_FOR.match(self.code) or NOT_OF_SESSION.match(self.code))
 
     @property
     def temporary(self) -> bool:

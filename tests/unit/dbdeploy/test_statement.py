@@ -65,6 +65,12 @@ def test_what_only_the_client_could_do_is_refused_by_name_and_line(line: str) ->
     assert "007_x.sql, line 2" in str(failure.value)
 
 
+@pytest.mark.parametrize("setting", ["SET STATEMENT sql_mode = '{}' FOR DO 1", "SET GLOBAL sql_mode = '{}'"])
+def test_a_mode_that_the_session_does_not_get_is_not_read_by(setting: str) -> None:
+    mode = setting.format("NO_BACKSLASH_ESCAPES")
+    assert texts(f"{mode};\nSELECT '\\';'") == [mode, "SELECT '\\';'"]
+
+
 def test_comments_and_line_ends_do_not_count_in_a_checksum() -> None:
     assert digest(split("SELECT 1 ,\r\n 2; -- x")) == digest(split("/* y */ SELECT 1 , 2;"))
     assert digest(split("SELECT 'a  b'")) != digest(split("SELECT 'a b'"))
@@ -119,3 +125,25 @@ def test_what_is_nearly_the_tag_is_refused_by_name_and_line(line: str) -> None:
 def test_a_tag_in_the_undo_part_is_refused() -> None:
     with pytest.raises(LampError, match=r"007_x\.sql, line 3: '-- @DROP-SESSIONS' does nothing in the undo part"):
         parts("SELECT 1;\n-- @UNDO\n-- @DROP-SESSIONS\n", "007_x.sql")
+
+
+@pytest.mark.parametrize(
+    ("text", "setting"),
+    [
+        ("SET @a = 1, sql_mode = ''", True),
+        ("/*!40101 SET NAMES utf8 */", True),
+        ("SET SESSION TRANSACTION READ ONLY", True),
+        ("SET ROLE keeper", True),
+        ("SET TRANSACTION READ ONLY", False),
+        ("SET STATEMENT max_statement_time = 9 FOR UPDATE item SET n = n + 1", False),
+        ("SET GLOBAL max_connections = 9", False),
+        ("SET @@global.max_connections = 9", False),
+        ("SET PERSIST max_connections = 9", False),
+        ("SET INSERT_ID = 7", False),
+        ("SET PASSWORD FOR shop = 'x'", False),
+        ("SET DEFAULT ROLE keeper", False),
+        ("UPDATE item SET n = 1", False),
+    ],
+)
+def test_what_is_a_setting_of_the_session_alone(text: str, setting: bool) -> None:
+    assert split(text)[0].setting is setting
