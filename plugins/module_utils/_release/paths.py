@@ -36,10 +36,14 @@ class Owner:
         self.file = file
 
     def own(self, descriptor: int, mode: int) -> None:
-        """Give what is open to this owner, then set ``mode``."""
+        """Set the mode of what is open, then give it to this owner: by that, a later run knows that it was done."""
+        os.fchmod(descriptor, mode)
         if self.uid != -1 or self.gid != -1:
             os.fchown(descriptor, self.uid, self.gid)
-        os.fchmod(descriptor, mode)
+
+    def owns(self, now: os.stat_result) -> bool:
+        """Whether it is this owner's already."""
+        return self.uid in (-1, now.st_uid) and self.gid in (-1, now.st_gid)
 
     def file_mode(self, executable: bool) -> int:
         """The mode of a file; who may read an executable may run it."""
@@ -65,21 +69,26 @@ def opened(root: str, path: str, owner: Owner | None = None) -> t.Iterator[int]:
 
 def _enter(parent: int, name: str, whole: str, owner: Owner | None) -> int:
     try:
-        return os.open(name, FOLDER_FLAGS, dir_fd=parent)
-    except FileNotFoundError:
-        if owner is None:
-            raise
-        with contextlib.suppress(FileExistsError):  # by another host, since
-            os.mkdir(name, 0o700, dir_fd=parent)
+        if owner is not None:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=parent)
         below = os.open(name, FOLDER_FLAGS, dir_fd=parent)
-        owner.own(below, owner.folder)
-        return below
     except NotADirectoryError as error:
         raise unsafe(whole, name) from error
     except OSError as error:
         if error.errno == errno.ELOOP:  # a symbolic link
             raise unsafe(whole, name) from error
         raise
+    if owner is not None and _is_just_made(below, owner):
+        owner.own(below, owner.folder)
+    return below
+
+
+def _is_just_made(folder: int, owner: Owner) -> bool:
+    """Whether it is as it was made: now, or by a run that was killed before it gave the folder to its owner."""
+    now = os.fstat(folder)
+    modes = (0o700, owner.folder)
+    return now.st_uid == os.geteuid() and now.st_mode & 0o777 in modes and not os.listdir(folder)
 
 
 def unsafe(whole: str, name: str) -> LampError:
@@ -207,21 +216,23 @@ def opened_folder(parent: int, name: str) -> t.Iterator[int]:
 
 
 def own_tree(parent: int, name: str, owner: Owner) -> None:
-    """Give the folder ``name`` in the open folder ``parent``, and what is in it, to ``owner``.
+    """Give ``name`` in the open folder ``parent``, and what is in it, to ``owner``; a folder after all that it holds.
 
-    Links stay as they are and are not followed; a file with a second name, which may lie anywhere, is left alone.
+    Links stay as they are and are not followed; a file with a second name, which may lie anywhere, is left alone. What
+    vanishes meanwhile is not missed.
     """
-    with opened_folder(parent, name) as number:
-        for child in os.listdir(number):
-            mode = os.stat(child, dir_fd=number, follow_symlinks=False).st_mode
-            if stat.S_ISDIR(mode):
-                own_tree(number, child, owner)
-            elif stat.S_ISREG(mode):
-                file = os.open(child, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=number)
-                try:
-                    now = os.fstat(file)
-                    if stat.S_ISREG(now.st_mode) and now.st_nlink == 1:
-                        owner.own(file, owner.file_mode(bool(now.st_mode & stat.S_IXUSR)))
-                finally:
-                    os.close(file)
-        owner.own(number, owner.folder)
+    with contextlib.suppress(FileNotFoundError):
+        mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+        if stat.S_ISDIR(mode):
+            with opened_folder(parent, name) as number:
+                for child in os.listdir(number):
+                    own_tree(number, child, owner)
+                owner.own(number, owner.folder)
+        elif stat.S_ISREG(mode):
+            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
+            try:
+                now = os.fstat(file)
+                if stat.S_ISREG(now.st_mode) and now.st_nlink == 1:
+                    owner.own(file, owner.file_mode(bool(now.st_mode & stat.S_IXUSR)))
+            finally:
+                os.close(file)

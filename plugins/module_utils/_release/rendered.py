@@ -44,12 +44,7 @@ def is_right(file: File, found: tuple[bytes, os.stat_result] | None) -> bool:
     if found is None:
         return False
     content, now = found
-    return (
-        file.owner.uid in (-1, now.st_uid)
-        and file.owner.gid in (-1, now.st_gid)
-        and stat.S_IMODE(now.st_mode) == file.owner.file
-        and content == file.content
-    )
+    return file.owner.owns(now) and stat.S_IMODE(now.st_mode) == file.owner.file and content == file.content
 
 
 class Rendered:

@@ -94,10 +94,11 @@ class Furnishing:
             if not self._is_shared(folder, path):
                 if lived and self.has_own(folder, path):
                     self._move(folder, path)
-                elif path not in rendered:
-                    self._check_kind(folder, path, rendered)
-                    self._seed(folder, path)
-                self._link(folder, path)
+                else:
+                    if path not in rendered:
+                        self._check_kind(folder, path, rendered)
+                        self._seed(folder, path)
+                    self._link(folder, path)
         for path in self.writable:
             if not self._is_writable(folder, path):
                 self._make_writable(folder, path)
@@ -128,28 +129,43 @@ class Furnishing:
     def check_movable(self, folder: str) -> None:
         """:raises LampError: ``release_shared_twice`` where both the release that lived and shared/ have something"""
         for path in self.not_needed():
-            if self.has_own(folder, path) and not is_empty_folder(folder, path):
+            if self.has_own(folder, path) and not is_empty_folder(folder, path) and not self._is_moved(folder, path):
                 raise self._twice(folder, path, "holds something already")
 
+    def _is_moved(self, folder: str, path: str) -> bool:
+        """Whether the file in the release is the one in shared/: a run was killed before the link took its place."""
+        above, name = os.path.split(path)
+        with contextlib.suppress(FileNotFoundError), opened(self.layout.shared, above) as parent:
+            with opened(folder, above) as source:
+                names = [os.stat(name, dir_fd=place, follow_symlinks=False) for place in (source, parent)]
+            return os.path.samestat(*names)
+        return False
+
     def _move(self, folder: str, path: str) -> None:
-        """Make shared/``path`` of what the release has there, which stays in reach but for a moment."""
+        """Make shared/``path`` of what the release has there, which stays in reach but for a moment.
+
+        It is given to its owner before: of what has moved, no later run would know whether it was.
+        """
         _durable.make_folder(self.layout.shared)
         above, name = os.path.split(path)
-        is_file = kind_of(folder, path) == "file"
-        with opened(folder, above) as source, opened(self.layout.shared, above, self.owner) as parent:
-            try:
-                if is_empty_folder(folder, path) and kind_of(self.layout.shared, path) != "missing":
-                    os.rmdir(name, dir_fd=source)
-                elif is_file:  # a second name, until the link takes the place of the first
-                    if is_empty_folder(self.layout.shared, path):
-                        os.rmdir(name, dir_fd=parent)
-                    os.link(name, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
-                else:
-                    os.rename(name, name, src_dir_fd=source, dst_dir_fd=parent)
-                    if self._seeder(path) is self.writer and not self._is_writable(folder, path):
-                        own_tree(parent, name, self.writer)
-            except OSError as error:
-                raise self._twice(folder, path, f"cannot take it over ({error.strerror})") from error
+        with opened(self.layout.shared, above, self.owner) as parent:
+            with self._linking(folder, path) as source:
+                now = os.stat(name, dir_fd=source, follow_symlinks=False)
+                if self._seeder(path) is self.writer and not self.writer.owns(now):
+                    own_tree(source, name, self.writer)
+                try:
+                    if stat.S_ISREG(now.st_mode):  # a second name, until the link takes the place of the first
+                        if is_empty_folder(self.layout.shared, path):
+                            os.rmdir(name, dir_fd=parent)
+                        if not self._is_moved(folder, path):
+                            os.link(name, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+                        os.fsync(parent)
+                    elif is_empty_folder(folder, path) and kind_of(self.layout.shared, path) != "missing":
+                        os.rmdir(name, dir_fd=source)
+                    else:
+                        os.rename(name, name, src_dir_fd=source, dst_dir_fd=parent)
+                except OSError as error:
+                    raise self._twice(folder, path, f"cannot take it over ({error.strerror})") from error
             os.fsync(parent)
 
     def _twice(self, folder: str, path: str, why: str) -> LampError:
@@ -214,19 +230,32 @@ class Furnishing:
             return Owner(now.st_uid, now.st_gid, mode, mode & 0o666)
 
     def _link(self, folder: str, path: str) -> None:
+        away = ""
+        with self._linking(folder, path) as parent:
+            if kind_of(folder, path) == "folder":
+                check_unmounted(os.path.join(folder, path))
+                away = self.layout.release(TEMPORARY + secrets.token_hex(8))
+                os.rename(os.path.basename(path), away, src_dir_fd=parent)
+        if away:
+            remove_tree(away)
+
+    @contextlib.contextmanager
+    def _linking(self, folder: str, path: str) -> t.Iterator[int]:
+        """Put the link in the place of ``path``; meanwhile the folder that it is in is open.
+
+        No link can replace a folder in one step, so that this has to be gone by the end: last of all, as the release
+        may be live, and lacks it from then on. The link is ready before.
+        """
         above, name = os.path.split(path)
         with opened(folder, above, self.owner) as parent:
             link = temporary(parent)
             os.symlink(self._target(path), link, dir_fd=parent)
-            if kind_of(folder, path) == "folder":
-                # A folder cannot be replaced by a link in one step: away with it first.
-                check_unmounted(os.path.join(folder, path))
-                away = self.layout.release(TEMPORARY + secrets.token_hex(8))
-                os.rename(name, away, src_dir_fd=parent)
+            try:
+                yield parent
                 os.rename(link, name, src_dir_fd=parent, dst_dir_fd=parent)
-                remove_tree(away)
-            else:
-                os.rename(link, name, src_dir_fd=parent, dst_dir_fd=parent)
+            except BaseException:
+                remove(parent, link)
+                raise
 
     def _target(self, path: str) -> str:
         """From releases/<id>/<path> to shared/<path>, by where they really are: ``releases`` may be a link itself."""
@@ -244,8 +273,7 @@ class Furnishing:
     def _is_writable(self, folder: str, path: str) -> bool:
         root, path = self.place(folder, path)
         with contextlib.suppress(FileNotFoundError), opened(root, path) as here:
-            now = os.fstat(here)
-            return self.writer.uid in (-1, now.st_uid) and self.writer.gid in (-1, now.st_gid)
+            return self.writer.owns(os.fstat(here))
         return False
 
     def _make_writable(self, folder: str, path: str) -> None:
