@@ -97,6 +97,14 @@ releases:
       elements: int
   sample:
     - {release: 2f1c9a04be7712aa, staged_at: "2026-11-21T03:00:00Z", active: true, rejected: "", deltas: [41, 42]}
+settings_kept:
+  description:
+    - The run, as C(began) of its entry in the journal, whose switch replaced files by
+      O(lamp.cluster.release#module:templates) and which has not come to its end, so that they are kept. Empty where
+      none are.
+  returned: success
+  type: str
+  sample: ""
 block:
   description: The block in force, with C(owner) and C(since) (seconds since 1970); empty when the site is open.
   returned: success
@@ -156,6 +164,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.options 
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import DEPLOY, ROOT, Site
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
 from ansible_collections.lamp.cluster.plugins.module_utils._release.layout import Layout
+from ansible_collections.lamp.cluster.plugins.module_utils._release.replaced import kept_for
 from ansible_collections.lamp.cluster.plugins.module_utils._release.state import State, facts
 
 SHOWN = 20  # entries of the journal
@@ -184,7 +193,8 @@ def releases(params: dict[str, t.Any]) -> dict[str, t.Any]:
     found = facts(layout, State(layout))
     for known in found["releases"]:
         known["deltas"] = deltas(layout.release(known["release"]), params["deltas"])
-    return {**found, "current_whole": bool(found["current"]) and layout.is_staged(found["current"])}
+    whole = bool(found["current"]) and layout.is_staged(found["current"])
+    return {**found, "current_whole": whole, "settings_kept": kept_for(layout)}
 
 
 def block(params: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -222,7 +232,7 @@ def status(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     result: dict[str, t.Any] = {
         "changed": False, "current": "", "current_whole": False, "previous": "", "releases": [], "block": {},
-        "doubt": "", "journal": [], "problems": [], "lock": {},
+        "settings_kept": "", "doubt": "", "journal": [], "problems": [], "lock": {},
     }  # fmt: skip
     for part in (releases, block, proof, lock, entries):
         try:

@@ -45,11 +45,16 @@ options:
       - A deploy, which has one of its own, tells by it that the block that it takes away is still its own.
     type: str
   owner:
-    description: Who blocks, or takes the block away. A deploy tells by it a block of its own from an operator's.
+    description:
+      - Who blocks, or takes the block away. A deploy tells by it a block of its own from an operator's.
+      - Who blocks what a deploy has blocked gives that another page. The block stays the deploy's, and its
+        O(bypass_token).
     type: str
     default: operator
   force:
-    description: Take away the block of another deploy as well.
+    description:
+      - Take away the block of another deploy as well. To block with it what a deploy has blocked makes that the block
+        of O(owner), which that deploy does not take away any more.
     type: bool
     default: false
   drain_timeout:
@@ -160,7 +165,10 @@ def enable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
     """Block the site, and wait for the requests that run."""
     params = module.params
     before = blocker.site.read()
-    after = blocker.wanted(params["page_message"], params["retry_after"], params["bypass_token"] or "", params["owner"])
+    owner, token = params["owner"], params["bypass_token"] or ""
+    if before and is_a_deploys(before, params) and not params["force"]:
+        owner, token = before["owner"], before["token"]
+    after = blocker.wanted(params["page_message"], params["retry_after"], token, owner)
     result: dict[str, t.Any] = {
         "changed": before != after or not blocker.backend.shows(after),
         "owner": after["owner"],
@@ -188,12 +196,17 @@ def enable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
     return {**result, "marker_seen": True}
 
 
+def is_a_deploys(before: State, params: dict[str, t.Any]) -> bool:
+    """Whether it is a deploy's, behind which code and database may not fit each other, and somebody else asks."""
+    return before["owner"] == DEPLOY and params["owner"] != DEPLOY
+
+
 def refuse_others(before: State, params: dict[str, t.Any]) -> None:
     """Return when who asks may take this block away: a deploy its own, everybody else those of no deploy.
 
     :raises LampError: ``maintenance_other_owner``
     """
-    if params["owner"] != DEPLOY and before["owner"] == DEPLOY:
+    if is_a_deploys(before, params):
         raise LampError(
             "maintenance_other_owner",
             f"A deploy or a rollback has blocked {params['name']}, and code and database may not fit each other.",

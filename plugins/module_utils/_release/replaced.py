@@ -23,6 +23,14 @@ from ansible_collections.lamp.cluster.plugins.module_utils._release.state import
 
 Kept = t.Dict[str, t.Any]  # root (below the application's), path, content (none: no file was there), uid, gid, mode
 
+NAME = ".replaced.json"  # no record: a release's name begins otherwise
+
+
+def kept_for(layout: Layout) -> str:
+    """The run whose replaced files are kept; empty where none are."""
+    told = read_json(os.path.join(layout.records, NAME))
+    return str(told.get("run") or "") if told.get("files") else ""
+
 
 class Replaced:
     """What is kept for ``run``; what is there for another is of no use any more."""
@@ -30,7 +38,7 @@ class Replaced:
     def __init__(self, layout: Layout, run: str) -> None:
         self.layout = layout
         self.run = run
-        self.path = os.path.join(layout.records, ".replaced.json")  # no record: a release's name begins otherwise
+        self.path = os.path.join(layout.records, NAME)
         told = read_json(self.path)
         self.left_over = bool(told) and told.get("run") != run
         self.files: list[Kept] = [] if self.left_over else told.get("files", [])

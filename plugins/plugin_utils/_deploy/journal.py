@@ -55,6 +55,11 @@ def owing(looks: t.Mapping[str, Look]) -> Entry:
     return told if told.get("leftovers") else {}
 
 
+def left_out(looks: t.Mapping[str, Look]) -> list[str]:
+    """The hosts that load balancers may leave out since a run that ended without them."""
+    return sorted(last(looks).get("left_out", []))
+
+
 def blocked_by(looks: t.Mapping[str, Look], owner: str = "") -> list[str]:
     """The hosts on which the site is blocked, by ``owner`` where one is given."""
     return [

@@ -10,7 +10,7 @@ import typing as t
 from ansible_collections.lamp.cluster.plugins.module_utils._deploy_record import SITE_OPEN
 
 from .half import Database, Half, unfit
-from .journal import Entry, Look, blocked_by, last, owing, unfinished
+from .journal import Entry, Look, blocked_by, last, left_out, owing, unfinished
 from .locks import elsewhere, refusals
 from .refusals import no_way_back, not_undone, numbers, rejected, undecided, undone_elsewhere
 
@@ -25,6 +25,11 @@ def _ways_back(looks: t.Mapping[str, Look], from_: t.Mapping[str, str]) -> dict[
         from_[host] in [known["release"] for known in look["releases"]] for host, look in looks.items() if from_[host]
     ]
     return {"can_go_back": any(whole), "all_can_go_back": bool(whole) and all(whole)}
+
+
+def _with_settings(looks: t.Mapping[str, Look], began: str) -> bool:
+    """Whether a host keeps settings that the runs since ``began`` replaced: to go back to them is to lose the newer."""
+    return any(look.get("settings_kept") == began for look in looks.values())
 
 
 def _undoing(begun: Entry) -> bool:
@@ -42,10 +47,10 @@ def _cut_rolling(begun: Entry) -> bool:
     return begun.get("mode") == ROLLING or bool(begun.get("rejoin"))
 
 
-def _left_out(looks: t.Mapping[str, Look], begun: Entry) -> list[str]:
-    """The hosts that load balancers may leave out since a run that ended without them."""
+def _all_left_out(looks: t.Mapping[str, Look], begun: Entry) -> list[str]:
+    """Those of an earlier run, and those that the run that is continued had and that are gone."""
     gone = [host for host in begun.get("from", {}) if host not in looks] if _cut_rolling(begun) else []
-    return sorted({*last(looks).get("left_out", []), *gone})
+    return sorted({*left_out(looks), *gone})
 
 
 def _between(looks: t.Mapping[str, Look], begun: Entry) -> Entry:
@@ -146,8 +151,8 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
     between = _between(looks, begun)
     continued = between if between.get("kind") == "deploy" else {}
     switch = list(due)
-    left_out = _left_out(looks, begun)
-    back_in = [host for host in looks if host in left_out]
+    out = _all_left_out(looks, begun)
+    back_in = [host for host in looks if host in out]
     work = bool(switch or begun or back_in)
     left_blocked = blocked_by(looks, "deploy")
     reasons = [
@@ -191,7 +196,7 @@ def deploy_plan(  # noqa: PLR0917 (a filter's parameters)
         "turns": [host for host in (looks if cut_rolling else switch) if host not in back_in] + back_in,
         "cut_rolling": cut_rolling,
         "rejoin": bool(cut_rolling or back_in) and how != ROLLING,
-        "left_out": left_out,
+        "left_out": out,
         "proven": proven,
         "deltas": [delta["name"] for delta in pending],
         "numbers": sorted(set(lacking) | set(continued.get("numbers", []))),
@@ -233,7 +238,7 @@ def rollback_plan(  # noqa: PLR0917 (a filter's parameters)
     between = _between(looks, begun)
     current = {host: look["current"] for host, look in looks.items()}
     live = [name for name in current.values() if name]  # a new host has none
-    left_out = _left_out(looks, begun)
+    out = _all_left_out(looks, begun)
     if begun.get("kind") == "deploy":
         left = begun["release"]
         was = [name for host, name in begun["from"].items() if host in looks and name]
@@ -267,13 +272,14 @@ def rollback_plan(  # noqa: PLR0917 (a filter's parameters)
         "unsound": _unsound(looks, between),
         "deltas_begun": bool(between.get("deltas_begun")),
         "cut_rolling": _cut_rolling(begun),
-        "rejoin": _cut_rolling(begun) or any(host in looks for host in left_out),
-        "left_out": left_out,
+        "rejoin": _cut_rolling(begun) or any(host in looks for host in out),
+        "left_out": out,
         "mode": WINDOW,
         "why": "a rollback always has one",
         "window": True,
         "blocks": blocking or list(looks),
         **_ways_back(looks, current),
+        **({"can_go_back": False} if between and _with_settings(looks, _began(between)) else {}),
         "undo": undo,
         "undo_to": undo_to,
         "deltas_stay": [] if undo else unseen,

@@ -12,7 +12,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._session_stores impor
 
 from .given import option
 from .half import UNDO, Database, half_words, halves, undone_half
-from .journal import Entry, Look, blocked_by, entries, owing, unfinished
+from .journal import Entry, Look, blocked_by, entries, left_out, owing, unfinished
 from .locks import elsewhere, way_out
 
 COMMAND = "ansible-playbook lamp.cluster."
@@ -164,9 +164,14 @@ def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
         return "hosts are missing", f"bring {', '.join(away)} back; then {deploy}"
     if lock == UNKNOWN:
         return "whether a deploy is running cannot be told", "mend what is said of the lock above"
-    if owing(looks):
-        return "all is well, but what a session drop put aside is still there", deploy
-    return "all is well", "nothing"
+    return _left_to_do(looks, deploy) or ("all is well", "nothing")
+
+
+def _left_to_do(looks: t.Mapping[str, Look], deploy: str) -> tuple[str, str] | None:
+    """What the next deploy does also where it has nothing to deploy."""
+    if any(host in looks for host in left_out(looks)):
+        return "web hosts are left out of the balancing since an earlier run", deploy
+    return ("all is well, but what a session drop put aside is still there", deploy) if owing(looks) else None
 
 
 def standing(
@@ -182,6 +187,7 @@ def standing(
     words, held = lock_line(lock)
     others = elsewhere(looks, lock, lock_host) if lock_host else {}
     begun, left = unfinished(looks), owing(looks)
+    out = [host for host in left_out(looks) if host in looks or host in away]
     told = entries(looks)
     hosts = [
         *(host_line(host, look) for host, look in looks.items()),
@@ -193,6 +199,7 @@ def standing(
         f"Lock: {words}",
         *(f"Lock: another one, on {name}, held by {by}" for name, by in others.items()),
         *database_lines(database),
+        *([f"Left out of the balancing: {', '.join(out)}"] if out else []),
         *([f"Left behind by a session drop (the next deploy removes it): {left['leftovers']}"] if left else []),
         *([f"Unfinished: {history_line(begun)}"] if begun else []),
         "History:",

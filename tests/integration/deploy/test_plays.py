@@ -136,6 +136,19 @@ def test_a_lost_host_of_the_deltas_is_no_lost_web_host(controller: Controller) -
     assert told == ("failed, nothing changed", True, "c could not be reached.")
 
 
+def test_a_lost_host_of_the_lock_is_no_lost_web_host(controller: Controller) -> None:
+    hook = controller.folder / "lose-lock.yml"
+    hook.write_text(json.dumps(lose("c")))
+    controller.site.maintenance("disabled", force=True)
+    hooks = {"after_block": str(hook)}
+    deploy = controller.deploy("lock", "1", deploy_lock_host="c", deploy_mode="window", deploy_hooks=hooks)
+    code, output = controller.run([controller.play([deploy])])
+    assert code != 0
+    for (told,) in controller.journals("lock"):
+        assert (told["result"], told["failure"]) == ("failed, put back", "c could not be reached."), output
+    assert controller.site.get().body == "Shop"
+
+
 def test_how_a_deploy_ended_is_recorded_also_where_only_a_hook_failed(controller: Controller) -> None:
     hook = controller.folder / "break.yml"
     hook.write_text('[{"name": "Break", "ansible.builtin.fail": {"msg": "the till is shut"}}]')

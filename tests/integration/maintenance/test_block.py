@@ -67,6 +67,13 @@ def test_the_plan_is_what_the_run_does_and_a_second_run_does_nothing(site: Block
     assert (found["owner"], found["page_message"], found["bypass"]) == ("deploy", "Longer", False)
 
     assert site.maintenance("disabled")["error_code"] == "maintenance_other_owner"
+    asked = {"page_message": "Ours", "bypass_token": TOKEN, "retry_after": 5}
+    plan, page = (site.maintenance("enabled", check=check, **asked) for check in (True, False))
+    assert (page["changed"], page["owner"], page["diff"]) == (True, "deploy", plan["diff"])
+    assert "Ours" in site.get().body
+    assert site.get("/", "-H", f"X-Lamp-Bypass: {TOKEN}").status == 503, "that would be another deploy's block"
+    assert site.maintenance("disabled")["error_code"] == "maintenance_other_owner"
+    assert site.maintenance("enabled", check=True, force=True, **asked)["owner"] == "operator"
     plan = site.maintenance("disabled", check=True, force=True)
     assert site.get().status == 503
     done = site.maintenance("disabled", force=True)

@@ -368,6 +368,16 @@ def test_what_a_drop_put_aside_is_owed_until_a_later_entry_says_that_it_is_gone(
     assert standing({"w0": look("b", journal=gone)}, FREE, QUIET, [])["verdict"] == "all is well"
 
 
+def test_a_host_that_is_left_out_of_the_balancing_is_named_as_long_as_it_is() -> None:
+    out = entry(finished=True, result="deployed", left_out=["w1", "gone"])
+    looks = {"w0": look("b", journal=[out]), "w1": look("b")}
+    told = standing(looks, FREE, QUIET, [])
+    assert told["verdict"] == "web hosts are left out of the balancing since an earlier run"
+    assert told["next"].startswith("ansible-playbook lamp.cluster.deploy")
+    assert "Left out of the balancing: w1" in told["lines"]
+    assert standing({"w0": looks["w0"]}, FREE, QUIET, [])["verdict"] == "all is well", "no host of the inventory is"
+
+
 def test_hooks_of_no_moment_and_of_no_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "tell.yml").write_text("- ansible.builtin.meta: end_host\n")
     for number, written in enumerate(("- meta: end_play", '[{"ansible.builtin.meta": "end_batch"}]')):

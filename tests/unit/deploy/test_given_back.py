@@ -12,6 +12,7 @@ import yaml
 from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.plan import deploy_plan, plan_lines, rollback_plan
 
 from tests.support.modules import ROOT
+from tests.support.variables import evaluated as role_variable
 from tests.unit.deploy.test_recovery import CUT, deploy, evaluated, looks
 
 BACK = {"release": "a", "changed": True, "failed": False}
@@ -94,6 +95,49 @@ def test_the_settings_of_before_are_kept_until_nothing_can_put_them_back(
     (conditions,) = (task["when"] for task in tasks if task["name"] == "Forget the settings of before")
     known = {"deploy__recorded": {"finished": noted}, "deploy__stopped": stopped, "release_templates": templates}
     assert all(evaluated(condition, deploy(), **known) for condition in conditions) is forgotten
+
+
+@pytest.mark.parametrize(
+    ("kept", "activated", "recovery"),
+    [
+        ("2025", {"changed": True, "failed": True}, "stay"),  # users would meet newer code with settings of before
+        ("2025", {}, "put_back"),
+        ("2024", {"changed": True, "failed": True}, "put_back"),
+        ("", {"changed": True, "failed": True}, "put_back"),
+    ],
+)
+def test_a_rollback_that_has_put_settings_back_does_not_open_the_site_on_newer_code(
+    kept: str, activated: dict[str, Any], recovery: str
+) -> None:
+    seen = looks(journal=({**CUT, "deltas_begun": False, "began": "2025"},))
+    seen["w0"].update(current="b", settings_kept=kept)
+    plan = rollback_plan(seen, "now")
+    assert (plan["release"], plan["began"]) == ("a", "2025")
+    known = {"inventory_hostname": "w0", "release_activated": activated}
+    state = {"hostvars": {"w0": known}, "ansible_play_hosts_all": ["w0"], "deploy__looks": seen, "deploy__away": []}
+    assert evaluated("deploy__safe_recovery", plan, **state) == recovery
+
+
+@pytest.mark.parametrize(("journal", "finished"), [((CUT,), False), ((), True)])
+def test_what_a_rollback_went_on_with_is_as_unfinished_as_before_where_that_was_put_back(
+    journal: tuple[dict[str, Any], ...], finished: bool
+) -> None:
+    seen = looks(journal=journal)
+    plan = rollback_plan(seen, "now", "a")
+    state = {"deploy__recovery": "put_back", "deploy__stopped": "", "deploy__looks": seen, "deploy__away": []}
+    assert evaluated("deploy__entry.result", plan, **state) == "failed, put back"
+    assert evaluated("deploy__entry.finished", plan, **state) is finished
+
+
+def test_neither_a_recovery_nor_a_rollback_renders_settings_anew() -> None:
+    (switch,) = yaml.safe_load((ROOT / "roles/release/tasks/activate.yml").read_text())
+    asked = switch["lamp.cluster.release"]["templates"].strip("{ }")
+    given = {"release_templates": [{"src": "env.j2", "dest": ".env"}]}  # with -e, nothing takes its place
+    assert role_variable("release", asked, {**given, "release_restore": True}) == []
+    assert role_variable("release", asked, {**given, "release_restore": False}) == given["release_templates"]
+    for file in ("recover", "rollback_window"):
+        text = (ROOT / "roles/deploy/tasks" / f"{file}.yml").read_text()
+        assert (text.count("release_restore: true"), text.count("release_templates")) == (1, 0)
 
 
 def test_back_is_a_host_that_runs_its_own_release_of_before_and_answered_that_it_was_given_it() -> None:
