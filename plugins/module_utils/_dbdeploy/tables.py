@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import Session
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import Statement
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import STRINGS, Statement
 
 SYSTEM = "('mysql', 'information_schema', 'performance_schema', 'sys')"
 TABLES = f"""SELECT t.TABLE_NAME FROM information_schema.TABLES t JOIN information_schema.ENGINES e
@@ -22,6 +22,7 @@ WHERE ROUTINE_SCHEMA NOT IN {SYSTEM}"""
 WORD = re.compile(r"[\w$]+")
 ENGINE = re.compile(r"engine(?!`?\s*=?\s*innodb)|myisam|\baria\b", re.IGNORECASE)
 SYSTEM_TABLE = re.compile(r"(?<![\w$])`?mysql`?\s*\.", re.IGNORECASE)
+SYSTEM_TABLE_ANSI = re.compile(r"\"mysql\"\s*\.", re.IGNORECASE)
 
 
 class Tables:
@@ -38,9 +39,9 @@ class Tables:
         self.names = {name.lower() for (name,) in rows if name is not None}
         if not self.names:
             return
-        users = [(name.lower(), _words(text or "")) for name, text in self.session.query(USERS)]
+        users = [(name.lower(), text or "") for name, text in self.session.query(USERS)]
         while True:
-            found = {name for name, words in users if words & self.names} - self.names
+            found = {name for name, text in users if self.named_in(text, _words(text))} - self.names
             if not found:
                 return
             self.names |= found
@@ -53,9 +54,23 @@ class Tables:
         """Whether some of what ``statement`` writes would stay after a rollback."""
         if not statement.writes:
             return False
-        bare = statement.bare
-        return bool(SYSTEM_TABLE.search(bare) or (self.names and _words(bare) & self.names))
+        code, bare = statement.code, statement.bare
+        if SYSTEM_TABLE.search(bare) or SYSTEM_TABLE_ANSI.search(code):
+            return True
+        return bool(self.names) and self.named_in(code, _words(bare) | _in_double_quotes(code))
+
+    def named_in(self, text: str, words: set[str]) -> bool:
+        """Whether one of the names is among ``words``, or is one of several words and stands anywhere in ``text``."""
+        if words & self.names:
+            return True
+        lower = text.lower()
+        return any(name in lower for name in self.names if not WORD.fullmatch(name))
 
 
 def _words(text: str) -> set[str]:
     return {word.lower() for word in WORD.findall(text)}
+
+
+def _in_double_quotes(code: str) -> set[str]:
+    """What may be a name where ``sql_mode`` has ANSI_QUOTES."""
+    return {text[1:-1].lower() for text in STRINGS.findall(code) if text[0] == '"'}

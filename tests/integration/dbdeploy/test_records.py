@@ -22,6 +22,23 @@ def test_a_statement_on_myisam_is_not_repeated_after_a_fault(deltas: Folder) -> 
     assert deltas.rows("SELECT n FROM log ORDER BY n") == [(1,), (2,)]
 
 
+@pytest.mark.parametrize(
+    ("table", "made", "written"),
+    [
+        ("my-log", "CREATE TABLE `my-log` (n INT) ENGINE=MyISAM", "INSERT INTO `my-log` VALUES (1)"),
+        ("audit", "CREATE TABLE audit (n INT) ENGINE=MyISAM",
+         "SET sql_mode = 'ANSI_QUOTES';\nINSERT INTO \"audit\" VALUES (1)"),
+    ],
+)  # fmt: skip
+def test_myisam_is_found_by_whatever_name_it_has(deltas: Folder, table: str, made: str, written: str) -> None:
+    deltas.rows(made)
+    deltas.write(_1_log=f"{written};\nINSERT INTO nowhere VALUES (1);")
+    assert deltas.here()["database_changed"] is True
+    deltas.write(_1_log=f"{written};")
+    assert not deltas.here().get("failed")
+    assert deltas.rows(f"SELECT n FROM `{table}`") == [(1,)]
+
+
 @pytest.mark.parametrize("through", ["trigger", "view", "function"])
 def test_myisam_is_found_behind_what_uses_it(deltas: Folder, through: str) -> None:
     deltas.rows("CREATE TABLE log (n INT) ENGINE=MyISAM")

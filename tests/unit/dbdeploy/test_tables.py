@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which statements write to tables that no rollback reaches, by what the server says of its tables."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import tables
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script import split
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.tables import Tables
+
+MYISAM = [("log",), ("my-log",), ("ärger",)]
+TRIGGERS = [("Item", "BEGIN -- don't\n INSERT INTO `my-log` VALUES (NEW.n); END"), ("other", "SET NEW.n = 1")]
+
+
+class Server:
+    """Has those tables."""
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        return cast("list[tuple[Any, ...]]", MYISAM if sql == tables.TABLES else TRIGGERS)
+
+
+@pytest.mark.parametrize(
+    ("sql", "escapes"),
+    [
+        ("INSERT INTO log VALUES (1)", True),
+        ("INSERT INTO shop.`LOG` VALUES (1)", True),
+        ("UPDATE `my-log` SET n = 1", True),
+        ("UPDATE `My-Log` SET n = 1", True),
+        ("DELETE FROM Ärger", True),
+        ("DELETE FROM `ärger`", True),
+        ('INSERT INTO "log" VALUES (1)', True),
+        ('INSERT INTO "shop"."my-log" VALUES (1)', True),
+        ('UPDATE "mysql"."user" SET host = 1', True),
+        ("UPDATE mysql.user SET host = 1", True),
+        ("UPDATE item SET n = 2", True),
+        ("UPDATE other SET n = 2", False),
+        ("UPDATE other SET my = 1, log2 = 2", False),
+        ("INSERT INTO other VALUES ('see the log', \"see the log\", 'https://mysql.com')", False),
+        ("SHOW CREATE TABLE log", False),
+    ],
+)
+def test_a_statement_on_such_a_table_is_told_by_any_way_to_write_its_name(sql: str, escapes: bool) -> None:
+    assert Tables(cast("Any", Server())).escape_rollback(split(sql)[0]) is escapes
