@@ -288,7 +288,7 @@ def test_settings_that_fail_and_a_host_that_is_new_are_put_back_as_they_were(
     assert not any(".replaced" in shop.ssh(address(host), "ls -A /var/www/shop/releases/.lamp") for host in WEB)
     shop.ssh(address("web3"), "rm -rf /var/www/shop/current /var/www/shop/releases")
     failed(
-        deploy(releases.after("r13"), "sale", *BAD_SMOKE), "Mode: at once", "the release it ran before", "no release"
+        deploy(releases.after("r14"), "sale", *BAD_SMOKE), "Mode: at once", "the release it ran before", "no release"
     )
     assert notices("web1", "web2") == {"open"}
     assert {host: seen_on(host) for host in ("web1", "web2")} == dict.fromkeys(("web1", "web2"), releases.last.name)
