@@ -42,6 +42,28 @@ options:
     type: str
     choices: [drained, disabled, enabled]
     required: true
+  previous:
+    description:
+      - RV(servers) of the call that took the server out. In a place where it took no requests by then, as somebody else
+        had taken it out there, it is left as it is.
+      - By default it is not known, and nothing is left.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      socket:
+        description: The runtime API of that HAProxy, as in O(sockets).
+        type: str
+        required: true
+      backend:
+        description: The backend.
+        type: str
+        required: true
+      previous_state:
+        description: Its state there before.
+        type: str
+        choices: [drained, disabled, enabled]
+        required: true
   sockets:
     description:
       - The runtime API of each HAProxy, as this host reaches it. A path, or C(host:port) where a C(stats socket)
@@ -103,8 +125,8 @@ state:
   type: str
   sample: drained
 servers:
-  description: Where the server was found, and its state before.
-  returned: success
+  description: Where the server was found, without what O(previous) leaves as it is, and its state before.
+  returned: success, and failure once it was found
   type: list
   elements: dict
   contains:
@@ -120,7 +142,7 @@ servers:
   sample: [{socket: /run/haproxy/admin.sock, backend: web, previous_state: enabled}]
 was_enabled:
   description: Whether it took requests before, in one of these places at least.
-  returned: success
+  returned: success, and failure once it was found
   type: bool
 drained:
   description: Whether the server works on no request.
@@ -155,6 +177,11 @@ from ansible_collections.lamp.cluster.plugins.module_utils._haproxy.servers impo
 )
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
 
+PREVIOUS_OPTIONS = {
+    "socket": {"type": "str", "required": True},
+    "backend": {"type": "str", "required": True},
+    "previous_state": {"type": "str", "choices": ["drained", "disabled", "enabled"], "required": True},
+}
 SATISFIED_BY = {"drained": ("drained", "disabled"), "disabled": ("disabled",), "enabled": ("enabled",)}
 
 
@@ -164,20 +191,32 @@ def shown(places: list[Place], states: list[str]) -> str:
 
 
 def change(module: AnsibleModule) -> dict[str, t.Any]:
+    """Bring the server into the state where that is due, and tell of its state before, also on a failure."""
+    params = module.params
+    left = [(place["socket"], place["backend"]) for place in params["previous"] if place["previous_state"] != "enabled"]
+    found = find(connect_all(params["sockets"]), params["server"], params["backends"])
+    places = [place for place in found if (place.runtime.address, place.backend) not in left]
+    before = [place.look().state for place in places]
+    servers = [
+        {"socket": place.runtime.address, "backend": place.backend, "previous_state": state}
+        for place, state in zip(places, before)
+    ]
+    told = {"servers": servers, "was_enabled": "enabled" in before}
+    try:
+        return {**told, **bring(module, places, before)}
+    except LampError as error:
+        error.details.update(told)
+        raise
+
+
+def bring(module: AnsibleModule, places: list[Place], before: list[str]) -> dict[str, t.Any]:
     """Bring the server into the state and wait for what the state promises."""
     params = module.params
-    places = find(connect_all(params["sockets"]), params["server"], params["backends"])
-    before = [place.look().state for place in places]
     late = [place for place, state in zip(places, before) if state not in SATISFIED_BY[params["state"]]]
     after = [params["state"] if place in late else state for place, state in zip(places, before)]
     result: dict[str, t.Any] = {
         "changed": bool(late),
         "state": params["state"],
-        "servers": [
-            {"socket": place.runtime.address, "backend": place.backend, "previous_state": state}
-            for place, state in zip(places, before)
-        ],
-        "was_enabled": "enabled" in before,
         "diff": {"before": shown(places, before), "after": shown(places, after)},
     }
     if params["state"] != "enabled":
@@ -205,6 +244,7 @@ def main() -> None:
             "server": {"type": "str", "required": True},
             "backends": {"type": "list", "elements": "str", "default": []},
             "state": {"type": "str", "choices": ["drained", "disabled", "enabled"], "required": True},
+            "previous": {"type": "list", "elements": "dict", "default": [], "options": PREVIOUS_OPTIONS},
             "sockets": {"type": "list", "elements": "str", "default": ["/run/haproxy/admin.sock"]},
             "min_others": {"type": "int", "default": 1},
             "drain_timeout": {"type": "float", "default": 30},

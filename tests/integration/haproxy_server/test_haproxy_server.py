@@ -133,6 +133,21 @@ def test_only_the_named_backend_is_changed(haproxy: HAProxy) -> None:
     assert answers(haproxy, "/tied") == {"web2", "web3"}
 
 
+def test_a_server_that_was_out_in_one_place_stays_out_there(haproxy: HAProxy, applications: list[Application]) -> None:
+    with HAProxy(sections(applications)) as second:
+        assert isinstance(second, HAProxy)
+        both = [haproxy.socket, second.socket]
+        change(haproxy, "disabled", backends=["tied"])
+        change(second, "drained", backends=["web"])
+        out = change(haproxy, "disabled", sockets=both)
+        assert (answers(haproxy), answers(second)) == ({"web2", "web3"}, {"web2", "web3"})
+        back = change(haproxy, "enabled", sockets=both, previous=out["servers"])
+        assert [(s["socket"], s["backend"]) for s in back["servers"]] == [(both[0], "web"), (both[1], "tied")]
+        assert (answers(haproxy), answers(haproxy, "/tied")) == ({"web1", "web2", "web3"}, {"web2", "web3"})
+        assert (answers(second), answers(second, "/tied")) == ({"web2", "web3"}, {"web1", "web2", "web3"})
+        assert not change(haproxy, "enabled", sockets=both, previous=out["servers"])["changed"]
+
+
 def test_a_drain_waits_for_the_request_that_runs(haproxy: HAProxy, applications: list[Application]) -> None:
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(answers, haproxy, "/slow", 1, "")
@@ -217,6 +232,10 @@ def test_the_last_server_stays(haproxy: HAProxy, applications: list[Application]
     for check in (True, False):
         refused = change(haproxy, "drained", check=check)
         assert (refused["error_code"], "web/web1" in refused["msg"]) == ("haproxy_last_server", True)
+        assert [(s["backend"], s["previous_state"]) for s in refused["servers"]] == [
+            ("web", "enabled"),
+            ("tied", "enabled"),
+        ]
     assert answers(haproxy) == {"web1"}
     assert change(haproxy, "drained", min_others=0)["changed"]
 

@@ -218,6 +218,22 @@ def test_a_load_balancer_that_was_told_before_to_leave_a_host_out_goes_on_to() -
         assert sorted(evaluated("deploy__rejoined", begun, **known)) == expected
 
 
+def test_who_was_taken_out_in_one_backend_stays_out_there() -> None:
+    given = yaml.safe_load((ROOT / "roles/deploy/tasks/rejoin.yml").read_text())[0]["lamp.cluster.haproxy_server"]
+    half = [{"socket": "s", "backend": name, "previous_state": state}
+            for name, state in (("web", "enabled"), ("api", "disabled"))]  # fmt: skip
+    results = [{"item": "lb1", "was_enabled": True, "servers": half[:1]},
+               {"item": "lb2", "was_enabled": True, "servers": half},
+               {"item": "lb3", "was_enabled": True, "servers": half, "failed": True},
+               {"item": "lb4", "unreachable": True}]  # fmt: skip
+    known = {"deploy_balancers": ["lb1"], "deploy__taken_out": {"results": results}, "inventory_hostname": "w0"}
+    for plan, expected in ((rolling(), [half[:1], half, half, []]), (rolling(journal=(CUT,)), [[], [], [], []])):
+        told = [evaluated(given["previous"].strip("{} \n"), plan, item=f"lb{n}", **known) for n in range(1, 5)]
+        assert told == expected
+    assert evaluated("deploy__left_out_before", rolling(), **known) == ["lb2", "lb3"], "the last word names them"
+    assert evaluated("deploy__left_out_before", rolling(journal=(CUT,)), **known) == []
+
+
 def test_who_was_away_when_a_rolling_deploy_was_finished_takes_requests_again_when_it_is_back() -> None:
     cut = {**CUT, "from": {"w0": "a", "w1": "a"}}
     finished = deploy_plan(looks(journal=(cut,)), "now", "b", ["w0"], [], False, "auto", ["lb1"])
