@@ -9,6 +9,7 @@ import contextlib
 import time
 import typing as t
 
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import resume
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Changelog, Progress
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.course import NO_SAVEPOINT, Course, Step
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import Delta
@@ -41,7 +42,6 @@ from ansible_collections.lamp.cluster.plugins.module_utils._mysql import (
 RETRIES = {LOCK_WAIT: 1, **dict.fromkeys(CONFLICTS, 5)}
 NEVER_BEGAN = (1044, 1054, 1064, 1136, 1142, 1143, 1146, 1305, 1364)  # errors of names, grants and grammar
 PACKET = 256 * 1024  # characters after which a packet is sent
-SHOWN = 300  # characters of a statement that a message shows
 
 
 class Lock(t.Protocol):
@@ -102,17 +102,20 @@ class Runner:
         if self.used or earlier or course.alone:
             self.flush()
         if self.used:
-            self.session.renew()
-            self.lock.moved(self.session.connection)
-        first = self._resume_at(course, earlier)
+            self._renew()
+        first = resume.first_of(course, earlier, self.on_unknown)
         self.used = course.keeps
         if first:
             self.took_effect = True
-            self._replay_settings(course, first)
+            self._say_again(course, resume.said_again(course, first, self.on_unknown))
         shares = self.session.packets and not earlier and not present and course.shares
         self.waiting.append(Job(course, first, self.now(), present=present, shares=shares))
         if not waits or len(self.waiting) == TOGETHER:
             self._send(settle=not shares)
+
+    def _renew(self) -> None:
+        self.session.renew()
+        self.lock.moved(self.session.connection)
 
     def flush(self) -> None:
         """Run what waits, and leave no transaction open. :raises LampError: see the callees"""
@@ -138,13 +141,20 @@ class Runner:
         """Return where what failed may be tried again. :raises LampError: where it may not"""
         job, step, number = failure.sent.job, failure.sent.step, number_of(failure.error)
         job.tries[number] = job.tries.get(number, 0) + 1
-        others = failure.sent.others
+        others, same_session = failure.sent.others, True
         if others and number not in LOST and not self._keep(others, step):
             for each in self.under_way:
                 each.shares = False  # so that it is seen which of them cannot be run, and the others are not held up
         elif job.tries[number] > RETRIES.get(number, 0) or not self._left_nothing(job.course, step):
             self._failed(job, step, failure.error)
+        else:
+            same_session = resume.in_same_session(job.course, job.durable, step.index)
+            if not same_session and not resume.in_fresh_session(job.course, job.durable, step.index):
+                self._failed(job, step, failure.error)
         self.session.roll_back()
+        if not same_session:
+            self._renew()
+            self._say_again(job.course, resume.said_again(job.course, job.durable, "fail"))
 
     def _keep(self, others: list[Job], step: Step) -> bool:
         """Keep what ``others`` did in the transaction in which ``step`` of a later delta failed, if it is still there.
@@ -243,57 +253,13 @@ class Runner:
             if not each.complete:  # of a CALL several answers come
                 self._completed(each)
 
-    def _resume_at(self, course: Course, earlier: Progress | None) -> int:
-        """Index of the first statement to run."""
-        if earlier is None:
-            return 0
-        delta, statements = course.delta, course.statements
-        if earlier.direction != course.direction:
-            raise LampError(
-                "dbdeploy_half_way",
-                f"{delta.name} was cut off in its {earlier.direction} part; it cannot change its direction now.",
-                f"Finish the {earlier.direction} part first.",
-            )
-        if earlier.done > len(statements) or course.hash_of(earlier.done) != earlier.done_hash:
-            raise LampError(
-                "dbdeploy_done_part_changed",
-                f"{delta.name}: of its {earlier.done} statements that ran already, one was edited.",
-                "Put those statements back as they were; mend only what comes after them.",
-            )
-        if earlier.running is None:
-            return earlier.done
-        statement = statements[earlier.done] if earlier.done < len(statements) else None
-        if self.on_unknown == "fail" or statement is None:
-            raise _unknown(
-                course,
-                earlier.done,
-                "a crash left unknown whether it took effect",
-                statement.text if statement else "it is no longer in the file",
-            )
-        return earlier.done + (1 if self.on_unknown == "skip" else 0)
-
-    def _replay_settings(self, course: Course, first: int) -> None:
-        """A new session has none of what the earlier one was given: say it again where that gives the same.
-
-        :raises LampError: ``dbdeploy_session_lost`` where it may not, and later statements use it
-        """
-        done, rest = course.statements[:first], course.statements[first:]
-        ahead = " ".join(statement.bare for statement in rest)
-        for statement in done:
-            lost = sorted(name for name in statement.kept_names if name in ahead)
-            if lost and self.on_unknown == "fail":
-                raise LampError(
-                    "dbdeploy_session_lost",
-                    f"{course.delta.name} stopped after statement {first}; what line {statement.line} kept in the"
-                    f" session ({', '.join(lost)}) is gone, and later statements use it.",
-                    "Run again with on_unknown=retry to run that line again first, as the database is now, or with"
-                    " on_unknown=skip to go on without.",
-                )
-            if (lost and self.on_unknown == "retry") or (statement.setting and not statement.kept_names):
-                try:
-                    self.session.send([statement.text])
-                except PacketError as failure:
-                    raise self._statement_error(course, done.index(statement), failure.error, "") from failure.error
+    def _say_again(self, course: Course, indexes: list[int]) -> None:
+        """Give the session what it needs of statements that ran in another one."""
+        for index in indexes:
+            try:
+                self.session.send([course.statements[index].text])
+            except PacketError as failure:
+                raise self._statement_error(course, index, failure.error, "") from failure.error
 
     def _failed(self, job: Job, step: Step, error: Exception) -> t.NoReturn:
         """Record what is certain, and say what failed. :raises LampError: always"""
@@ -304,7 +270,7 @@ class Runner:
             where = _where(course, step.index) if step.index is not None else f"the records of {course.delta.name}"
             raise LampError(
                 "dbdeploy_connection_lost",
-                f"{where}: the connection to the server was lost: {error}. Statement: {_shown(step.sql)}",
+                f"{where}: the connection to the server was lost: {error}. Statement: {resume.shown(step.sql)}",
                 "Run the same command again: it resumes, or says what cannot be known.",
             ) from error
         self.session.roll_back()
@@ -318,7 +284,7 @@ class Runner:
         refused = number in NEVER_BEGAN and course.statements[step.index].kind != CALL
         if committed and step.open_end and not refused:
             why = f"it failed ({text_of(error)}, error {number}), and some of what it did may have stayed"
-            raise _unknown(course, step.index, why, step.sql) from error
+            raise resume.unknown(course, step.index, why, step.sql) from error
         done = step.index if committed else job.durable
         self.took_effect = self.took_effect or done > 0
         self._note(course, done, str(error))
@@ -338,7 +304,7 @@ class Runner:
         return LampError(
             "dbdeploy_statement_failed",
             f"{_where(course, index)} failed: {text_of(error)} (error {number}).{hint}"
-            f" Statement: {_shown(course.statements[index].text)}",
+            f" Statement: {resume.shown(course.statements[index].text)}",
             "Mend the delta from that statement on and run the same command again: it resumes there.",
             failed_delta={"number": delta.number, "name": delta.name, "statement": index + 1, "error": number},
         )
@@ -347,20 +313,3 @@ class Runner:
 def _where(course: Course, index: int) -> str:
     statement: Statement = course.statements[index]
     return f"{course.delta.name}, line {statement.line} (statement {index + 1})"
-
-
-def _shown(text: str) -> str:
-    """A statement in a message, with an end that is seen."""
-    return f"{text[:SHOWN]} ..." if len(text) > SHOWN else f"{text};"
-
-
-def _unknown(course: Course, index: int, why: str, text: str) -> LampError:
-    """Nobody can tell from here what a statement did."""
-    delta = course.delta
-    return LampError(
-        "dbdeploy_unknown_outcome",
-        f"{delta.name}, statement {index + 1}: {why}. Statement: {_shown(text)}",
-        "Look at the database. Run again with on_unknown=skip if it did all it should; mend what it left behind, and"
-        " run again with on_unknown=retry, if not.",
-        unknown=[{"number": delta.number, "name": delta.name, "statement": index + 1}],
-    )

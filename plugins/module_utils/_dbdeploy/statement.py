@@ -25,7 +25,6 @@ ONE_AFTER_ANOTHER = re.compile(r"(DROP|((CREATE(\s+OR\s+REPLACE)?|ALTER|RENAME)\
 VARIABLE = re.compile(r"(?<![\w@])@[\w$.`]+")
 NAMED_LOCK = re.compile(r"_LOCKS?\b", re.IGNORECASE)
 MAY_KEEP = re.compile(r"@|TEMPORARY|_LOCK", re.IGNORECASE)
-CONSTANT_SET = re.compile(r"SET\b[^()]*", re.IGNORECASE)
 
 # What a statement does to the open transaction.
 QUERY = "query"  # takes part in it
@@ -115,6 +114,11 @@ class Statement:
         return bool(TEMPORARY.match(self.code))
 
     @property
+    def locks(self) -> bool:
+        """Whether it takes locks that its session keeps."""
+        return self.kind == LOCK or bool(NAMED_LOCK.search(self.text))
+
+    @property
     def keeps(self) -> bool:
         """Whether it leaves something in the session: variables, temporary tables, locks, open handlers."""
         if self.kind in (CALL, LOCK) or self.first_word in KEEPS or not self.closed or "/*" in self.text:
@@ -123,20 +127,7 @@ class Statement:
             return False
         if "@" in self.text and VARIABLE.search(self.bare):
             return True
-        return self.temporary or bool(NAMED_LOCK.search(self.text))
-
-    @property
-    def kept_names(self) -> set[str]:
-        """The variables and temporary tables that it makes, where their value cannot be had again by running it."""
-        if self.first_word == "SET" and CONSTANT_SET.fullmatch(self.code):
-            return set()
-        names = set(VARIABLE.findall(self.bare))
-        words = WORD.findall(self.bare)
-        if self.temporary and "TABLE" in map(str.upper, words):
-            names.update(word for word in words[words_index(words, "TABLE") + 1 :][:4] if word.upper() not in GRAMMAR)
-        if self.first_word == "PREPARE":
-            names.update(words[1:2])
-        return names
+        return self.temporary or self.locks
 
     def drops_sessions(self, table: str) -> bool:
         """Whether it empties ``table``. Either may name its database; the bare name counts."""
@@ -144,14 +135,6 @@ class Statement:
         truncate = rf"TRUNCATE(\s+TABLE)?\s+{name}(\s+WAIT\s+\d+|\s+NOWAIT)?"
         delete = rf"DELETE(\s+(LOW_PRIORITY|QUICK|IGNORE))*\s+FROM\s+{name}"
         return bool(re.fullmatch(rf"({truncate}|{delete})\s*", self.normal, re.IGNORECASE))
-
-
-GRAMMAR = frozenset(["IF", "NOT", "EXISTS", "LIKE", "AS", "SELECT", "ENGINE"])
-
-
-def words_index(words: list[str], wanted: str) -> int:
-    """Where ``wanted`` stands among ``words``, in whatever case."""
-    return [word.upper() for word in words].index(wanted)
 
 
 def _kind(code: str) -> str:

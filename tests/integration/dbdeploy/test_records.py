@@ -69,6 +69,17 @@ def test_a_myisam_statement_that_fails_half_way_is_reported_as_unknown(deltas: F
     assert deltas.rows("SELECT COUNT(*) FROM log") == [(3,)]
 
 
+@pytest.mark.parametrize("on_unknown", ["skip", "retry"])
+def test_a_delta_ends_where_what_nobody_knows_of_was_taken_out(deltas: Folder, on_unknown: str) -> None:
+    deltas.write(_1_log=MYISAM + "INSERT INTO log VALUES (1), (1);")
+    assert deltas.here()["error_code"] == "dbdeploy_unknown_outcome"
+    deltas.write(_1_log=MYISAM)
+    asked = deltas.here()
+    assert (asked["error_code"], "no longer in the file" in asked["msg"]) == ("dbdeploy_unknown_outcome", True)
+    assert deltas.here(on_unknown=on_unknown)["resumed"] == [1]
+    assert deltas.applied() == [1]
+
+
 def test_a_changelog_table_in_myisam_never_says_more_than_was_done(deltas: Folder) -> None:
     deltas.rows("CREATE TABLE changelog (change_number BIGINT PRIMARY KEY, complete_dt TIMESTAMP NOT NULL,"
                 " applied_by VARCHAR(100) NOT NULL, description VARCHAR(5) NOT NULL) ENGINE=MyISAM")  # fmt: skip
