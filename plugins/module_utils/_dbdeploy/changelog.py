@@ -197,11 +197,12 @@ class Changelog:
         )
         return dict(t.cast("list[tuple[int, str]]", rows))
 
-    def progress_of(self, delta: Delta) -> Progress | None:
-        """How far ``delta`` got, as it would be found after a crash."""
+    def progress_of(self, delta: Delta, direction: str) -> Progress | None:
+        """How far ``delta`` got in that ``direction``, as it would be found after a crash."""
         rows = self.query(
             f"SELECT direction, done, done_hash, running FROM {self.state}"
             f" WHERE change_number = {delta.number} AND delta_set = {self.set_literal} AND complete = 0"
+            f" AND direction = '{direction}'"
         )
         return Progress(*rows[0]) if rows else None
 

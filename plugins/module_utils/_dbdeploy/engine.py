@@ -44,7 +44,13 @@ class Engine:
     def read(self) -> None:
         """Look at what the database knows now."""
         self.complete, self.foreign = self.changelog.applied()
-        self.known, self.unfinished = self.changelog.states()
+        self.known, begun = self.changelog.states()
+        # One that is in the changelog all the same was completed elsewhere, by another tool or by hand.
+        self.unfinished = {
+            number: progress
+            for number, progress in begun.items()
+            if progress.direction == "undo" or number not in self.complete
+        }
         self.drops = self.changelog.drops()
 
     def edited(self) -> list[Delta]:
@@ -82,7 +88,7 @@ class Engine:
                 unfinished=self.begun(),
             )
         begun = sorted(self.foreign - set(self.unfinished))
-        if begun and self.settings.on_unknown == "fail":
+        if begun and self.settings.on_unknown == "fail" and self.settings.state != "sessions_dropped":
             raise LampError(
                 "dbdeploy_incomplete",
                 f"Another tool began delta {begun[0]} and never completed it.",

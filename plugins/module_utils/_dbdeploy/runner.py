@@ -279,7 +279,7 @@ class Runner:
                 self._note(course, job.durable, str(error))
                 self.in_doubt = False
             raise records_error(error) from error
-        earlier = self.changelog.progress_of(course.delta)
+        earlier = self.changelog.progress_of(course.delta, course.direction)
         committed = earlier is not None and earlier.running == step.index + 1
         refused = number in NEVER_BEGAN and course.statements[step.index].kind != CALL
         if committed and step.open_end and not refused:

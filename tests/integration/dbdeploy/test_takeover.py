@@ -171,6 +171,36 @@ def test_a_row_that_a_tool_began_keeps_its_beginning(deltas: Folder) -> None:
     assert rows == [(OLD, 1, "phing")]
 
 
+def test_a_drop_is_marked_as_done_whatever_a_tool_left_half_way(deltas: Folder) -> None:
+    deltas.rows(PHING_TABLE)
+    deltas.rows(f"INSERT INTO changelog VALUES (1, 'Main', '{OLD}', NULL, 'phing', '1_old.sql')")
+    deltas.write(_2_new=NEXT + "-- @DROP-SESSIONS\n")
+    assert deltas.here(on_unknown="skip")["drop_sessions"]
+    assert deltas.here(state="sessions_dropped")["changed"]
+    assert not deltas.here(state="sessions_dropped")["changed"]
+    assert deltas.here()["error_code"] == "dbdeploy_incomplete"
+
+
+@pytest.mark.parametrize("cut", ["failed", "unknown"])
+def test_a_delta_that_was_completed_elsewhere_is_undone_as_a_whole(deltas: Folder, cut: str) -> None:
+    undo = "-- @UNDO\nDELETE FROM item WHERE id = 1;\n{}DROP TABLE item;"
+    deltas.write(_1_item=TABLE + f"ALTER TABLE item ADD id INT;\n{undo.format('')}")
+    assert deltas.here()["failed_delta"]["statement"] == 2
+    if cut == "unknown":
+        deltas.rows("UPDATE changelog_state SET running = 2")
+    deltas.rows("INSERT INTO changelog VALUES (1, 'Main', NOW(), NOW(), 'somebody', '1_item.sql')")
+    assert deltas.here()["unfinished"] == []
+    assert deltas.here(state="undone", to=0, check=True)["unfinished"] == []
+    deltas.rows("INSERT INTO item VALUES (1, 'a')")
+    deltas.write(_1_item=TABLE + undo.format("INSERT INTO nowhere VALUES (1);\n"))
+    assert deltas.here(state="undone", to=0)["failed_delta"]["statement"] == 2
+    assert deltas.rows("SELECT id FROM item") == [(1,)]
+    deltas.write(_1_item=TABLE + undo.format(""))
+    undone = deltas.here(state="undone", to=0)
+    assert [each["resumed_at"] for each in undone["undone"]] == [0], undone
+    assert deltas.applied() == deltas.rows("SELECT * FROM changelog_state") == []
+
+
 @pytest.mark.parametrize("made_by", ["phing", "dbdeploy"])
 def test_phing_runs_before_and_after(deltas: Folder, tmp_path: Path, made_by: str) -> None:
     def by_phing(options: str = "") -> str:
