@@ -9,7 +9,7 @@ namespace Lamp\Cluster\Tests;
 use Lamp\Cluster\Session\CouchDbConnection;
 use Lamp\Cluster\Session\CouchDbDatabase;
 use Lamp\Cluster\Session\Handlers;
-use Lamp\Cluster\Session\Store;
+use Lamp\Cluster\Session\SaveHandler;
 use PHPUnit\Framework\Attributes\DataProvider;
 
 require_once __DIR__ . '/clock.php';
@@ -34,12 +34,12 @@ final class CouchDbSessionHandlerTest extends HandlerTestCase
         return ['handler' => 'couchdb', 'servers' => [$server], 'read_timeout' => 60];
     }
 
-    protected function handler(): Store
+    protected function handler(): SaveHandler
     {
         return Handlers::make($this->settings());
     }
 
-    protected function deadHandler(): Store
+    protected function deadHandler(): SaveHandler
     {
         return Handlers::make(['servers' => [['host' => '127.0.0.1', 'port' => 1]]] + $this->settings());
     }

@@ -7,7 +7,7 @@ declare(strict_types=1);
 
 namespace Lamp\Cluster\Tests;
 
-use Lamp\Cluster\Session\Store;
+use Lamp\Cluster\Session\SaveHandler;
 use PHPUnit\Framework\Attributes\DataProvider;
 use PHPUnit\Framework\TestCase;
 
@@ -18,10 +18,10 @@ abstract class HandlerTestCase extends TestCase
     private string $log;
 
     /** A new handler, as each request has one. */
-    abstract protected function handler(): Store;
+    abstract protected function handler(): SaveHandler;
 
     /** One whose server does not exist. */
-    abstract protected function deadHandler(): Store;
+    abstract protected function deadHandler(): SaveHandler;
 
     /** Raise the epoch, as a purge does. */
     abstract protected function purge(): void;
@@ -56,7 +56,7 @@ abstract class HandlerTestCase extends TestCase
         return (string) file_get_contents($this->log);
     }
 
-    protected function opened(): Store
+    protected function opened(): SaveHandler
     {
         $handler = $this->handler();
         self::assertTrue($handler->open('', 'PHPSESSID'));
@@ -230,7 +230,7 @@ abstract class HandlerTestCase extends TestCase
         self::assertSame('', $handler->read(self::ID));
         self::assertTrue($handler->write(self::ID, serialize(['a' => 1])));
         self::assertTrue($handler->updateTimestamp(self::ID, serialize(['a' => 1])));
-        self::assertTrue($handler->destroy(self::ID));
+        self::assertFalse($handler->destroy(self::ID), 'a logout that did not log out');
         self::assertSame(0, $handler->gc(1000));
         self::assertTrue($handler->close());
         self::assertStringContainsString('lamp.cluster: could not read a session', $this->errors());

@@ -8,7 +8,7 @@ declare(strict_types=1);
 namespace Lamp\Cluster\Tests;
 
 use Lamp\Cluster\Session\Handlers;
-use Lamp\Cluster\Session\Store;
+use Lamp\Cluster\Session\SaveHandler;
 use PDO;
 
 abstract class MysqlTestCase extends HandlerTestCase
@@ -41,12 +41,12 @@ abstract class MysqlTestCase extends HandlerTestCase
         ];
     }
 
-    protected function handler(): Store
+    protected function handler(): SaveHandler
     {
         return Handlers::make($this->settings());
     }
 
-    protected function deadHandler(): Store
+    protected function deadHandler(): SaveHandler
     {
         return Handlers::make(['servers' => [['host' => '127.0.0.1', 'port' => 1]]] + $this->settings());
     }

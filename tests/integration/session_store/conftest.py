@@ -83,10 +83,17 @@ class Site:
         self.browser.cookies.clear()
         self.browser.cookies.set("PHPSESSID", identity)
 
-    def during(self, **query: str) -> Callable[[], Any]:
+    def run(self, code: str) -> str:
+        """What a page of this code answers."""
+        (self.folder / "public" / "page.php").write_text(f"<?php\n{code}")
+        answer = requests.get(f"{self.server.url}/page.php", cookies=self.browser.cookies, timeout=60)
+        self.browser.cookies.update(answer.cookies)
+        return answer.text
+
+    def during(self, page: str = "", **query: str) -> Callable[[], Any]:
         """A request that is held at its end while others run; call what this returns to let it go on."""
         flag = self.folder / "held"
-        url = f"{self.server.url}?{urlencode({**query, 'wait': str(flag)})}"
+        url = f"{self.server.url}/{page}?{urlencode({**query, 'wait': str(flag)})}"
         future: Future[requests.Response] = self.pool.submit(
             requests.get, url, cookies=dict(self.browser.cookies), timeout=60
         )

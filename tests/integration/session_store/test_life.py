@@ -22,26 +22,18 @@ HANDLERS = ["mysql", "mysql_variable", "couchdb"]
 LOCKS = [(handler, locking) for handler in HANDLERS[:2] for locking in ("row", "advisory")]
 
 
-def run(shop: Site, code: str) -> str:
-    """What a page of this code answers."""
-    (shop.folder / "public" / "page.php").write_text(f"<?php\n{code}")
-    answer = requests.get(f"{shop.server.url}/page.php", cookies=shop.browser.cookies, timeout=60)
-    shop.browser.cookies.update(answer.cookies)
-    return answer.text
-
-
 @pytest.mark.parametrize(("handler", "locking"), [*((handler, "none") for handler in HANDLERS), *LOCKS])
 def test_a_session_is_reset_aborted_and_only_read(site: Start, handler: str, locking: str) -> None:
     shop = site(handler, locking=locking, lock_timeout=1)
     shop.get(**{"set[a]": "1"})
     show = "echo json_encode($_SESSION);"
     reset = f"session_start(); $_SESSION['a'] = 2; session_reset(); {show} $_SESSION['b'] = 1;"
-    assert json.loads(run(shop, reset)) == {"a": "1"}
+    assert json.loads(shop.run(reset)) == {"a": "1"}
     assert shop.session() == {"a": "1", "b": 1}
     again = "session_start(['read_and_close' => true]);"
-    assert json.loads(run(shop, f"session_start(); $_SESSION['a'] = 2; session_abort(); {again} {show}"))["a"] == "1"
+    assert json.loads(shop.run(f"session_start(); $_SESSION['a'] = 2; session_abort(); {again} {show}"))["a"] == "1"
     renew = "session_start(); session_reset(); session_regenerate_id(true); $_SESSION['c'] = 1;"
-    run(shop, f"{renew} session_write_close(); session_start(); {show}")
+    shop.run(f"{renew} session_write_close(); session_start(); {show}")
     assert shop.session() == {"a": "1", "b": 1, "c": 1}
     assert shop.errors == ""
 
@@ -49,9 +41,9 @@ def test_a_session_is_reset_aborted_and_only_read(site: Start, handler: str, loc
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_what_is_changed_in_the_shutdown_or_before_an_error_is_written(site: Start, handler: str) -> None:
     shop = site(handler)
-    run(shop, "register_shutdown_function(function () { $_SESSION['late'] = 1; exit; }); session_start();")
+    shop.run("register_shutdown_function(function () { $_SESSION['late'] = 1; exit; }); session_start();")
     assert shop.session() == {"late": 1}
-    said = run(shop, "session_start(); $_SESSION['error'] = 1; ini_set('memory_limit', '8M'); str_repeat('x', 3e7);")
+    said = shop.run("session_start(); $_SESSION['error'] = 1; ini_set('memory_limit', '8M'); str_repeat('x', 3e7);")
     assert "Allowed memory size" in said
     assert shop.session() == {"late": 1, "error": 1}
 
@@ -76,9 +68,9 @@ def test_under_row_locks_nobody_who_cleans_up_waits_for_a_session_in_use(
 
 def test_a_session_of_very_many_variables(site: Start) -> None:
     shop = site("mysql_variable")
-    run(shop, 'session_start(); for ($n = 0; $n < 14000; ++$n) { $_SESSION["v$n"] = $n; }')
+    shop.run('session_start(); for ($n = 0; $n < 14000; ++$n) { $_SESSION["v$n"] = $n; }')
     assert len(shop.session()) == 14000  # times five: more values than one statement may have
-    run(shop, "session_start(); $_SESSION = ['a' => 1];")
+    shop.run("session_start(); $_SESSION = ['a' => 1];")
     assert shop.session() == {"a": 1}
     assert shop.errors == ""
 

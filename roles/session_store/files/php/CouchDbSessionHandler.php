@@ -38,93 +38,41 @@ final class CouchDbSessionHandler extends Store
     {
     }
 
-    public function open(string $path, string $name): bool
+    public function open(string $path, string $name, bool $goesOn): void
     {
         $this->found = null;
         $this->database = new CouchDbDatabase($this->connection, $name);
-        return parent::open($path, $name);
+        parent::open($path, $name, $goesOn);
     }
 
-    public function close(): bool
+    public function close(): void
     {
-        return true;
     }
 
     public function validateId(string $id): bool
     {
-        return $this->isValid($id, function () use ($id): bool {
-            $this->found = [$id, ...$this->load($id)];
-            return $this->live($id, $this->found[1], $this->found[2]) !== null;
-        });
+        $this->found = [$id, ...$this->load($id)];
+        return $this->live($id, $this->found[1], $this->found[2]) !== null;
     }
 
     public function read(string $id): string
     {
-        $this->text = '';
-        $text = $this->attempt('read', fn (): string => $this->fetch($id));
-        if ($text === null) {
-            $this->epoch = null;
-        }
-        return $this->text = $text ?? '';
-    }
-
-    public function write(string $id, string $data): bool
-    {
-        if ($this->epoch === null) {
-            return true; // it was not read: see Store
-        }
-        $this->attempt('write', fn () => $this->save($id, $data));
-        return true;
-    }
-
-    public function updateTimestamp(string $id, string $data): bool
-    {
-        // A new revision for each request that only reads would be dear: a late one will do.
-        $late = $this->connection->time() + $this->ttl() - min(60, intdiv($this->ttl(), 20));
-        if (!$this->existed || $this->expiresAt < $late) {
-            return $this->write($id, $data);
-        }
-        return true;
-    }
-
-    public function destroy(string $id): bool
-    {
-        $this->attempt('destroy', function () use ($id): void {
-            for ($try = 1; $try <= self::TRIES; ++$try) {
-                [, $found] = $this->load($id);
-                $revisions = array_intersect_key(array_column($found, '_rev', '_id'), [$this->name($id) => 1, $id => 1]);
-                if ($revisions === []) {
-                    return;
-                }
-                $this->database?->delete($revisions); // of a conflict between nodes, the next revision then comes forth
-            }
-            throw new RuntimeException('other requests of it write all the time');
-        });
-        return true;
-    }
-
-    public function gc(int $max_lifetime): int|false
-    {
-        return $this->attempt('clean up', fn (): int => $this->database->clean($max_lifetime)) ?? 0;
-    }
-
-    private function fetch(string $id): string
-    {
         $this->requireSerializer();
+        [$this->text, $this->revision, $this->createdAt] = ['', null, $this->connection->time()];
         [$known, $epoch, $found] = $this->found ?? [null, 0, []];
         $this->found = null;
         if ($known !== $id) {
             [$epoch, $found] = $this->load($id);
         }
         $live = $this->live($id, $epoch, $found);
-        $this->remember($id, $epoch, $live !== null);
+        $this->remember($epoch, $live !== null);
         $this->revision = $found[$this->name($id)]['_rev'] ?? null;
         $this->createdAt = (int) ($live['createdAt'] ?? $this->connection->time());
         $this->expiresAt = (int) ($live['expiresAt'] ?? 0);
-        return $this->existed ? $this->content($live ?? []) : '';
+        return $this->text = $this->existed ? $this->content($live ?? []) : '';
     }
 
-    private function save(string $id, string $data): void
+    public function write(string $id, string $data): void
     {
         for ($try = 1; $try <= self::TRIES; ++$try) {
             $expires = $this->connection->time() + $this->ttl();
@@ -155,6 +103,33 @@ final class CouchDbSessionHandler extends Store
             usleep(random_int(0, 2000 * $try));
         }
         throw new RuntimeException('other requests of it write all the time');
+    }
+
+    public function updateTimestamp(string $id, string $data): void
+    {
+        // A new revision for each request that only reads would be dear: a late one will do.
+        $late = $this->connection->time() + $this->ttl() - min(60, intdiv($this->ttl(), 20));
+        if (!$this->existed || $this->expiresAt < $late) {
+            $this->write($id, $data);
+        }
+    }
+
+    public function destroy(string $id): void
+    {
+        for ($try = 1; $try <= self::TRIES; ++$try) {
+            [, $found] = $this->load($id);
+            $revisions = array_intersect_key(array_column($found, '_rev', '_id'), [$this->name($id) => 1, $id => 1]);
+            if ($revisions === []) {
+                return;
+            }
+            $this->database?->delete($revisions); // of a conflict between nodes, the next revision then comes forth
+        }
+        throw new RuntimeException('other requests of it write all the time');
+    }
+
+    public function gc(int $max_lifetime): int
+    {
+        return $this->database->clean($max_lifetime);
     }
 
     /** @return array{int, array<string, array<string, mixed>>} epoch, and documents by id */

@@ -10,7 +10,13 @@ namespace Lamp\Cluster\Session;
 final class Handlers
 {
     /** @param array<string, mixed> $settings  those of /etc/lamp.cluster/session.php */
-    public static function make(array $settings): Store
+    public static function make(array $settings): SaveHandler
+    {
+        return new SaveHandler(self::store($settings));
+    }
+
+    /** @param array<string, mixed> $settings */
+    private static function store(array $settings): Store
     {
         $kind = $settings['handler'] ?? 'mysql';
         if ($kind === 'couchdb') {

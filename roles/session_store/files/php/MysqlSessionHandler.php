@@ -11,30 +11,19 @@ final class MysqlSessionHandler extends MysqlStore
 {
     public function read(string $id): string
     {
-        $row = $this->attempt('read', fn (): array => $this->locked($id, fn (): array => $this->current($id)));
-        if ($row === null) {
-            $this->epoch = null;
-            return '';
-        }
-        $this->remember($id, (int) $row['epoch'], $row['id'] !== null);
+        $row = $this->locked($id, fn (): array => $this->current($id));
+        $this->remember((int) $row['epoch'], $row['id'] !== null);
         return $this->existed ? $row['data'] : '';
     }
 
-    public function write(string $id, string $data): bool
+    public function write(string $id, string $data): void
     {
-        if ($this->epoch === null) {
-            return true; // it was not read: see Store
-        }
-        $write = fn () => $this->existed ? $this->update($id, $data) : $this->insert($id, $data);
-        $this->attempt('write', fn () => $this->change($write));
-        return true;
+        $this->change(fn () => $this->existed ? $this->update($id, $data) : $this->insert($id, $data));
     }
 
-    public function destroy(string $id): bool
+    public function destroy(string $id): void
     {
-        $delete = fn () => $this->connection->run('DELETE FROM lamp_session WHERE id = ?', [$this->key($id)]);
-        $this->attempt('destroy', fn () => $this->change($delete));
-        return true;
+        $this->change(fn () => $this->connection->run('DELETE FROM lamp_session WHERE id = ?', [$this->key($id)]));
     }
 
     /** Another request may have ended the session meanwhile: then this changes nothing. */

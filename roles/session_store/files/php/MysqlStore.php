@@ -27,42 +27,39 @@ abstract class MysqlStore extends Store
     ) {
     }
 
-    public function close(): bool
+    public function close(): void
     {
-        $this->attempt('end', fn () => $this->connection->end());
-        if ($this->lock !== null) {
-            $this->attempt('unlock', fn () => $this->connection->run('DO RELEASE_LOCK(?)', [$this->lock]));
-            $this->lock = null;
+        $this->connection->end();
+        [$lock, $this->lock] = [$this->lock, null];
+        if ($lock !== null) {
+            $this->connection->run('DO RELEASE_LOCK(?)', [$lock]);
         }
-        if ($this->cleanUpDue) {
-            $this->cleanUpDue = false;
+        [$due, $this->cleanUpDue] = [$this->cleanUpDue, false];
+        if ($due) {
             $this->cleanUp();
         }
-        return true;
     }
 
     public function validateId(string $id): bool
     {
-        return $this->isValid($id, function () use ($id): bool {
-            $this->looked = [$id, $this->row($id)];
-            return $this->looked[1]['id'] !== null;
-        });
+        $this->looked = [$id, $this->row($id)];
+        return $this->looked[1]['id'] !== null;
     }
 
-    public function updateTimestamp(string $id, string $data): bool
+    public function updateTimestamp(string $id, string $data): void
     {
-        if (!$this->existed) {
-            return $this->write($id, $data);
+        if ($this->existed) {
+            $this->change(fn () => $this->renew($id, false));
+        } else {
+            $this->write($id, $data);
         }
-        $this->attempt('touch', fn () => $this->change(fn () => $this->renew($id, false)));
-        return true;
     }
 
     protected function renew(string $id, bool $written): void
     {
         $also = $written ? ', updated_at = UNIX_TIMESTAMP()' : '';
         $sql = "UPDATE lamp_session SET expires_at = UNIX_TIMESTAMP() + ?$also WHERE id = ? AND epoch = ?";
-        $this->connection->run($sql, [$this->ttl(), $this->key($id), $this->epoch ?? 0]);
+        $this->connection->run($sql, [$this->ttl(), $this->key($id), $this->epoch]);
     }
 
     /** Do $work, which changes the session; where its row is held, all of it or nothing, and then it is let go. */
@@ -124,7 +121,7 @@ abstract class MysqlStore extends Store
         $this->lock = $name;
     }
 
-    public function gc(int $max_lifetime): int|false
+    public function gc(int $max_lifetime): int
     {
         // In the transaction that holds the session, what is deleted would stay locked until the request ends.
         $this->cleanUpDue = $this->locking === 'row';
@@ -143,23 +140,21 @@ abstract class MysqlStore extends Store
      */
     private function cleanUp(): int
     {
-        return $this->attempt('clean up', function (): int {
-            $select = 'SELECT id FROM lamp_session WHERE expires_at < UNIX_TIMESTAMP() LIMIT 1000';
-            $old = $this->connection->run($select, [])->fetchAll(\PDO::FETCH_COLUMN);
-            $gone = $old === [] ? 0 : $this->connection->run(
-                'DELETE s FROM lamp_session s FORCE INDEX (PRIMARY)'
-                . ' WHERE s.id IN (' . self::marks($old) . ') AND s.expires_at < UNIX_TIMESTAMP()',
-                $old,
-            )->rowCount();
-            $part = '(SELECT session_id FROM lamp_session_variable %s ORDER BY session_id LIMIT 1000)';
-            $orphans = $this->connection->run(
-                'SELECT DISTINCT session_id FROM (' . sprintf($part, 'WHERE session_id >= ?') . ' UNION ALL '
-                . sprintf($part, '') . ') part LEFT JOIN lamp_session s ON s.id = session_id WHERE s.id IS NULL',
-                [random_bytes(32)],
-            )->fetchAll(\PDO::FETCH_COLUMN);
-            $this->deleteOrphans([...$old, ...$orphans]);
-            return $gone;
-        }) ?? 0;
+        $select = 'SELECT id FROM lamp_session WHERE expires_at < UNIX_TIMESTAMP() LIMIT 1000';
+        $old = $this->connection->run($select, [])->fetchAll(\PDO::FETCH_COLUMN);
+        $gone = $old === [] ? 0 : $this->connection->run(
+            'DELETE s FROM lamp_session s FORCE INDEX (PRIMARY)'
+            . ' WHERE s.id IN (' . self::marks($old) . ') AND s.expires_at < UNIX_TIMESTAMP()',
+            $old,
+        )->rowCount();
+        $part = '(SELECT session_id FROM lamp_session_variable %s ORDER BY session_id LIMIT 1000)';
+        $orphans = $this->connection->run(
+            'SELECT DISTINCT session_id FROM (' . sprintf($part, 'WHERE session_id >= ?') . ' UNION ALL '
+            . sprintf($part, '') . ') part LEFT JOIN lamp_session s ON s.id = session_id WHERE s.id IS NULL',
+            [random_bytes(32)],
+        )->fetchAll(\PDO::FETCH_COLUMN);
+        $this->deleteOrphans([...$old, ...$orphans]);
+        return $gone;
     }
 
     /** @param list<string> $ids */

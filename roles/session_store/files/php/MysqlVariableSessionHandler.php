@@ -26,42 +26,8 @@ final class MysqlVariableSessionHandler extends MysqlStore
 
     public function read(string $id): string
     {
-        $data = $this->attempt('read', fn (): string => $this->load($id));
-        if ($data === null) {
-            $this->epoch = null;
-        }
-        return $data ?? '';
-    }
-
-    public function write(string $id, string $data): bool
-    {
-        if ($this->epoch === null) {
-            return true; // it was not read: see Store
-        }
-        $this->attempt('write', function () use ($id, $data): void {
-            $now = Variables::split($data);
-            $problem = $this->change(fn (): ?PDOException => $this->store($id, $now));
-            $this->existed = true;
-            if ($problem !== null) {
-                throw $problem;
-            }
-            $this->known = $now;
-        });
-        return true;
-    }
-
-    public function destroy(string $id): bool
-    {
-        $this->attempt('destroy', fn () => $this->change(function () use ($id): void {
-            $this->connection->run('DELETE FROM lamp_session WHERE id = ?', [$this->key($id)]);
-            $this->connection->run('DELETE FROM lamp_session_variable WHERE session_id = ?', [$this->key($id)]);
-        }));
-        return true;
-    }
-
-    private function load(string $id): string
-    {
         $this->requireSerializer();
+        $this->known = [];
         $former = $this->locked($id, fn (): string => $this->fetch($id));
         if ($former !== '') {
             $this->takeApart($id, $former);
@@ -70,13 +36,33 @@ final class MysqlVariableSessionHandler extends MysqlStore
         return Variables::join($this->known);
     }
 
+    public function write(string $id, string $data): void
+    {
+        $now = Variables::split($data);
+        $problem = $this->change(fn (): ?PDOException => $this->store($id, $now));
+        $this->existed = true;
+        if ($problem === null) {
+            $this->known = $now;
+        } else {
+            $this->complain('write', $problem); // all else is written
+        }
+    }
+
+    public function destroy(string $id): void
+    {
+        $this->change(function () use ($id): void {
+            $this->connection->run('DELETE FROM lamp_session WHERE id = ?', [$this->key($id)]);
+            $this->connection->run('DELETE FROM lamp_session_variable WHERE session_id = ?', [$this->key($id)]);
+        });
+    }
+
     /** Learn the variables; what is returned is the text that MysqlSessionHandler left. */
     private function fetch(string $id): string
     {
         $row = $this->current($id);
-        $this->remember($id, (int) $row['epoch'], $row['id'] !== null);
-        $this->known = [];
+        $this->remember((int) $row['epoch'], $row['id'] !== null);
         if (!$this->existed) {
+            $this->known = [];
             return '';
         }
         $sql = 'SELECT name, value FROM lamp_session_variable WHERE session_id = ?';

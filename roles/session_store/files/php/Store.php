@@ -1,26 +1,18 @@
 <?php
 
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What all handlers have in common: ids, epoch, expiry, and failures that end in the log.
+// What all stores have in common: how ids are stored, epoch, expiry.
 
 declare(strict_types=1);
 
 namespace Lamp\Cluster\Session;
 
-use SessionHandlerInterface;
-use SessionIdInterface;
-use SessionUpdateTimestampHandlerInterface;
-
 /**
- * Failures go to error_log(), never to the page. A session that could not be read is not written either, so that a
- * passing fault of the database cannot empty it.
+ * Does what PHP asks a save handler for, and throws where it cannot: SaveHandler stands in front of it.
  *
  * A request writes with the epoch that it read. Once the epoch was raised, by a purge, what it writes does not count.
  */
-abstract class Store implements
-    SessionHandlerInterface,
-    SessionIdInterface,
-    SessionUpdateTimestampHandlerInterface
+abstract class Store
 {
     /** The epoch that the request works with; null while nothing was read. */
     protected ?int $epoch = null;
@@ -28,48 +20,46 @@ abstract class Store implements
     /** Whether the session was there when it was read: if so, and it is gone when it is written, it stays gone. */
     protected bool $existed = false;
 
-    /** The id that validateId() could not look up. */
-    private ?string $doubtful = null;
-
-    public function open(string $path, string $name): bool
+    /** @param bool $goesOn  with a new id for the session: what the request holds is as old as before */
+    public function open(string $path, string $name, bool $goesOn): void
     {
-        // A new id for a session that goes on: what the request holds is as old as before.
-        if (!in_array('session_regenerate_id', array_column(debug_backtrace(DEBUG_BACKTRACE_IGNORE_ARGS), 'function'), true)) {
+        $this->existed = false;
+        if (!$goesOn) {
             $this->epoch = null;
         }
-        return true;
     }
 
-    public function create_sid(): string
+    abstract public function close(): void;
+
+    abstract public function validateId(string $id): bool;
+
+    /** Where this fails for a new id, write() begins a session all the same. */
+    abstract public function read(string $id): string;
+
+    abstract public function write(string $id, string $data): void;
+
+    abstract public function updateTimestamp(string $id, string $data): void;
+
+    abstract public function destroy(string $id): void;
+
+    abstract public function gc(int $max_lifetime): int;
+
+    /** Whether there was such a session when it was read. */
+    public function existed(): bool
     {
-        return bin2hex(random_bytes(16));
+        return $this->existed;
     }
 
-    /**
-     * What $look says of an id. Nobody knows while the database is away: the cookie stays, or everybody would be logged
-     * out for good.
-     */
-    protected function isValid(string $id, callable $look): bool
+    public function complain(string $verb, \Throwable $problem): void
     {
-        $valid = $this->attempt('look up', $look);
-        $this->doubtful = $valid === null ? $id : null;
-        return $valid ?? true;
-    }
-
-    /** Whether an id came in unseen, as the database was away: unless there is such a session, none is begun by it. */
-    protected function isDoubtful(string $id): bool
-    {
-        return $this->doubtful === $id;
+        error_log("lamp.cluster: could not $verb a session: " . $problem->getMessage() . $this->advice($problem));
     }
 
     /** Take over what was found; the epoch of a request never rises while its session goes on. */
-    protected function remember(string $id, int $epoch, bool $existed): void
+    protected function remember(int $epoch, bool $existed): void
     {
         $this->epoch = min($this->epoch ?? $epoch, $epoch);
         $this->existed = $existed && $this->epoch === $epoch;
-        if (!$this->existed && $this->isDoubtful($id)) {
-            $this->epoch = null;
-        }
     }
 
     /** What stands for an id in the store. */
@@ -88,20 +78,6 @@ abstract class Store implements
     {
         if (ini_get('session.serialize_handler') !== 'php_serialize') {
             throw new \UnexpectedValueException('this handler needs session.serialize_handler = php_serialize');
-        }
-    }
-
-    /** What $action returns, or null when it failed, which is logged. */
-    protected function attempt(string $verb, callable $action): mixed
-    {
-        set_error_handler(static fn (): bool => true); // drivers warn of lost connections besides throwing
-        try {
-            return $action();
-        } catch (\Throwable $problem) {
-            error_log("lamp.cluster: could not $verb a session: " . $problem->getMessage() . $this->advice($problem));
-            return null;
-        } finally {
-            restore_error_handler();
         }
     }
 

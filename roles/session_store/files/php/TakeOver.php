@@ -14,11 +14,8 @@ namespace Lamp\Cluster\Session;
  */
 final class TakeOver extends Store
 {
-    /** Whether this request works on the former table. */
-    private bool $former = false;
-
-    /** Whether the former table could be asked. */
-    private bool $asked = false;
+    /** Whether this request works on the former table; null until that was asked. */
+    private ?bool $former = null;
 
     private ?string $text = null;
 
@@ -29,84 +26,84 @@ final class TakeOver extends Store
     {
     }
 
-    public function open(string $path, string $name): bool
+    public function open(string $path, string $name, bool $goesOn): void
     {
         $this->opened = [$path, $name];
-        $found = $this->attempt('find', fn (): bool => $this->table->inUse());
-        $this->asked = $found !== null;
-        $this->former = $found ?? true;
-        return $this->next->open($path, $name);
+        $this->former = $goesOn ? $this->former : null;
+        $this->next->open($path, $name, $goesOn);
     }
 
-    public function close(): bool
+    public function close(): void
     {
-        return $this->next->close();
+        $this->next->close();
     }
 
     public function validateId(string $id): bool
     {
         $text = $this->current($id);
-        if (!$this->former) {
-            return $this->next->validateId($id);
-        }
-        return $this->isValid($id, fn (): ?bool => $this->asked ? $text !== null : null);
+        return $this->former ? $text !== null : $this->next->validateId($id);
     }
 
     public function read(string $id): string
     {
+        $this->text = null;
         $this->text = $this->current($id);
-        if ($this->text === null && $this->isDoubtful($id)) {
-            $this->asked = false;
-        }
         return $this->former ? $this->text ?? '' : $this->next->read($id);
     }
 
-    public function write(string $id, string $data): bool
+    public function existed(): bool
     {
-        if (!$this->former) {
-            return $this->next->write($id, $data);
-        }
-        if ($this->asked) {
-            $this->attempt('write', fn () => $this->onEitherSide(
-                fn () => $this->table->write($id, $data, $this->text, $this->ttl()),
-                fn () => $this->carryOver($id, $data),
-            ));
-        }
-        return true;
+        return $this->former ? $this->text !== null : $this->next->existed();
     }
 
-    public function updateTimestamp(string $id, string $data): bool
+    public function write(string $id, string $data): void
     {
-        if (!$this->former) {
-            return $this->next->updateTimestamp($id, $data);
+        if (!$this->isFormer()) {
+            $this->next->write($id, $data);
+            return;
         }
-        if ($this->text === null) {
-            return $this->write($id, $data);
-        }
-        $this->attempt('touch', fn () => $this->onEitherSide(
-            fn () => $this->table->touch($id, $this->ttl()),
+        $this->onEitherSide(
+            fn () => $this->table->write($id, $data, $this->text, $this->ttl()),
             fn () => $this->carryOver($id, $data),
-        ));
-        return true;
+        );
     }
 
-    public function destroy(string $id): bool
+    public function updateTimestamp(string $id, string $data): void
     {
-        if (!$this->former) {
-            return $this->next->destroy($id);
+        if (!$this->isFormer()) {
+            $this->next->updateTimestamp($id, $data);
+        } elseif ($this->text === null) {
+            $this->write($id, $data);
+        } else {
+            $this->onEitherSide(
+                fn () => $this->table->touch($id, $this->ttl()),
+                fn () => $this->carryOver($id, $data),
+            );
         }
-        $this->attempt('destroy', fn () => $this->onEitherSide(
-            fn () => $this->table->destroy($id),
-            fn () => $this->next->destroy($id),
-        ));
-        return true;
     }
 
-    public function gc(int $max_lifetime): int|false
+    public function destroy(string $id): void
     {
-        return $this->former
-            ? $this->attempt('clean up', fn (): int => $this->table->clean($max_lifetime)) ?? 0
-            : $this->next->gc($max_lifetime);
+        if (!$this->isFormer()) {
+            $this->next->destroy($id);
+            return;
+        }
+        $this->onEitherSide(fn () => $this->table->destroy($id), fn () => $this->next->destroy($id));
+    }
+
+    public function gc(int $max_lifetime): int
+    {
+        return $this->isFormer() ? $this->table->clean($max_lifetime) : $this->next->gc($max_lifetime);
+    }
+
+    protected function advice(\Throwable $problem): string
+    {
+        return $this->next->advice($problem);
+    }
+
+    private function isFormer(): bool
+    {
+        return $this->former ??= $this->table->inUse();
     }
 
     /** The table may be taken over while a request runs. */
@@ -128,7 +125,7 @@ final class TakeOver extends Store
         if ($this->text !== null && !$this->next->validateId($id)) {
             return; // another request ended it
         }
-        $this->next->open(...$this->opened);
+        $this->next->open(...$this->opened, goesOn: false);
         $theirs = $this->next->read($id);
         $this->next->write($id, Variables::merge($this->text ?? '', $data, $theirs));
     }
@@ -136,19 +133,14 @@ final class TakeOver extends Store
     /** The session in the former table, while that is in use. */
     private function current(string $id): ?string
     {
-        if (!$this->former) {
-            return null;
-        }
-        $found = $this->attempt('read', function () use ($id): array {
-            $text = null;
+        $text = null;
+        if ($this->isFormer()) {
             $this->onEitherSide(function () use ($id, &$text): void {
                 $text = $this->table->read($id, $this->ttl());
             }, function (): void {
                 $this->former = false;
             });
-            return [$text];
-        });
-        $this->asked = $found !== null;
-        return $found[0] ?? null;
+        }
+        return $text;
     }
 }
