@@ -140,7 +140,8 @@ class Aside:
             return
         raise LampError(
             "session_purge_not_swept",
-            f"{name} is no session, and cannot go back to {self.place.path}: the name is taken there again.",
+            f"{self.place.shown(name)} is no session, and cannot go back to {self.place.path}:"
+            " the name is taken there again.",
             f"Move it out of the folder .{self.base}.purged-* in {self.parent} by hand.",
         )
 

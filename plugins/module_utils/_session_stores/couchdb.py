@@ -13,7 +13,7 @@ import urllib.parse
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores import Simple, Tally
 from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.couchdb_client import Client, Refused
-from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import Selection
+from ansible_collections.lamp.cluster.plugins.module_utils._session_stores.selection import SHOWN, Selection
 
 PAGES = (50, 2000)  # documents that are read in one step, at least and at most: as many as are about so many
 BYTES = 4 << 20
@@ -226,7 +226,7 @@ class CouchDb(Simple):
         created = document["createdAt"]
         if not isinstance(created, (int, float)):
             raise self._failed(
-                f"createdAt of the document {document['_id'][:8]}… is no number, so older_than cannot be told"
+                f"createdAt of the document {document['_id'][:SHOWN]}… is no number, so older_than cannot be told"
             )
         return created / (1000 if created > MILLISECONDS else 1) < self.selection.before
 
@@ -300,7 +300,8 @@ class CouchDb(Simple):
         except Refused as error:
             if error.status == expected or (missing and error.status == MISSING):
                 return None
-            raise self._refused(method, path, error) from error
+            place = path.partition("?")[0]  # where a page begins is said behind it, which may be a session's id
+            raise self._refused(method, place, error) from error
 
     def _refused(self, method: str, path: str, error: Refused) -> LampError:
         if error.status in DENIED:

@@ -114,7 +114,7 @@ class Memcached(Simple):
     def _delete(self, client: Text, names: list[bytes]) -> None:
         for name in names if self.params["id_pattern"] else ():
             if len(name.split()) != 1:
-                raise failed(self.address, f"the name {name!r} cannot be said in the text protocol")
+                raise failed(self.address, f"the name {self.names.shown(name)!r} cannot be said in the text protocol")
         client.send(b"".join([b"delete %s noreply\r\n" % name for name in names]))
 
     # -- servers that hold sessions alone

@@ -84,7 +84,7 @@ class Mysql:
         if self.group and not selection.everything:
             selected = [f"MAX(CASE WHEN {part} THEN 1 ELSE 0 END) = 1" for part in selected]
             spared = [f"MIN(CASE WHEN {part} THEN 1 ELSE 0 END) = 1" for part in spared]
-        return " AND ".join(selected + spared) or "TRUE"
+        return " AND ".join(spared + selected) or "TRUE"  # an error in where shows what is behind it: no ids
 
     def _moment(self, seconds: int) -> str:
         """So many seconds ago, as the column of the last write has it. No clock that is set back goes into it."""

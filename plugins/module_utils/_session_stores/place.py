@@ -48,6 +48,10 @@ class Place:
                 with folders.closing(below):
                     yield from self.entries(below, depth - 1)
 
+    def shown(self, name: str) -> str:
+        """A name as a message may have it."""
+        return self.names.shown(os.fsencode(name))
+
     def read_only(self) -> LampError:
         """The LampError for a folder that nothing can be removed from."""
         return LampError(
@@ -60,6 +64,6 @@ class Place:
         """The LampError for what the file system refused."""
         return LampError(
             "session_purge_not_removed",
-            f"{name} in the session folder {self.path} cannot be read or removed: {error.strerror}.",
+            f"{self.shown(name)} in the session folder {self.path} cannot be read or removed: {error.strerror}.",
             "Run the play as root, and see that the file system is sound and writable.",
         )

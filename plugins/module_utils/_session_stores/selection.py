@@ -15,6 +15,7 @@ DURATION = re.compile(r"(\d+)([smhdw]?)")
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 PHP_ID = r"[A-Za-z0-9,-]+"
 GENERATED = (22, 256)  # the lengths that session.sid_length allows
+SHOWN = 8  # characters of an id that a message may have
 # What PHP's own extensions begin the keys of sessions with, and nobody else's keys: behind it any id is a session's.
 PHP_PREFIXES = {
     "redis": "PHPREDIS_SESSION:",
@@ -134,6 +135,12 @@ class Names:
         if name.startswith(self.prefix) and self._is_id(rest):
             return rest.decode("utf-8", "surrogateescape")
         return None
+
+    def shown(self, name: bytes) -> str:
+        """A name as a message may have it. With a whole id, whoever reads the message could take the session over."""
+        end = len(self.prefix) + SHOWN
+        cut = name.startswith(self.prefix) and len(name) > end
+        return (name[:end] if cut else name).decode(errors="backslashreplace") + ("…" if cut else "")
 
 
 def prefix_of(params: dict[str, t.Any]) -> str:

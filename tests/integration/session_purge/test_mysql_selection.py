@@ -80,6 +80,13 @@ def test_a_name_is_not_taken_for_the_number_of_all_who_are_not_logged_in(
     assert tables.sql("SELECT uid FROM s") == [(1,)]
 
 
+def test_an_error_in_where_shows_no_id_that_is_to_be_kept(tables: Tables) -> None:
+    tables.sql("CREATE TABLE s (sid VARCHAR(40) PRIMARY KEY, uid INT)")
+    with pytest.raises(LampError, match="error in your SQL syntax") as raised:
+        tables.purge("drupal", keep_ids=["0123456789abcdef"], where="uid ! 1")
+    assert "01234567" not in str(raised.value)
+
+
 @pytest.mark.parametrize("kind", ["DATETIME", "TIMESTAMP NULL", "INT UNSIGNED", "DOUBLE", "DATETIME AS (made) VIRTUAL"])
 def test_the_last_write_is_read_as_its_column_has_it_however_that_is_spelt(tables: Tables, kind: str) -> None:
     moment, stored = ("NOW()", "INTERVAL 2 HOUR") if "TIME" in kind else (NOW, "7200")
