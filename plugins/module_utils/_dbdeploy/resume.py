@@ -59,8 +59,8 @@ def said_again(course: Course, first: int, on_unknown: str) -> list[int]:
     way = (
         "Run again with on_unknown=retry to run that again first, as the database is now"
         if repeatable
-        else "It cannot be had again without writing rows twice: have statements that did not run yet make it anew, or"
-        " name its value there, and run again"
+        else "To have it again would write rows twice: make it anew in statements that did not run yet (SET, CREATE"
+        " TEMPORARY TABLE), or name its value there, and run again"
     )
     raise LampError(
         "dbdeploy_session_lost",
