@@ -314,7 +314,8 @@ class CouchDb(Simple):
             return LampError(
                 "session_purge_no_database",
                 f"The database {self.database} does not exist at {self.client.url}.",
-                "Check login_db and url.",
+                "Check login_db and url. This collection's own handler makes it at the first request: if none has come"
+                f" yet, make it empty (curl -u USER -X PUT '{self.client.url}{self.path}') and run it again.",
             )
         return self._failed(f"{method} {path} answered {error}")
 

@@ -315,6 +315,12 @@ def test_what_is_missing_is_named(database: Database) -> None:
     with pytest.raises(LampError) as raised:
         purge("couchdb", url=database.server.url, login_db="nowhere")
     assert (raised.value.code, "nowhere" in raised.value.message) == ("session_purge_no_database", True)
+    assert f"curl -u USER -X PUT '{database.server.url}/nowhere'" in raised.value.next_step
+    database.server.request("PUT", "/nowhere")
+    try:
+        assert not purge("couchdb", url=database.server.url, login_db="nowhere", leftovers="leave")["changed"]
+    finally:
+        database.server.drop("nowhere")
     with pytest.raises(LampError) as raised:
         purge("couchdb", url="http://127.0.0.1:9", login_db="nowhere")
     assert raised.value.code == "session_purge_unreachable"
