@@ -253,6 +253,28 @@ abstract class HandlerTestCase extends TestCase
         self::assertSame(1, $this->stored());
     }
 
+    /** As session_regenerate_id() has it, where the store fails between the old id and the new one. */
+    public function testANewIdThatCannotBeReadTakesAllOfTheSession(): void
+    {
+        $new = 'fedcba9876543210fedcba9876543210';
+        $this->save(['a' => 1, 'b' => 2]);
+        $store = (new \ReflectionProperty(SaveHandler::class, 'store'))->getValue($this->handler());
+        $store->open('', 'PHPSESSID', false);
+        $text = $store->read(self::ID);
+        $store->destroy(self::ID);
+        $store->open('', 'PHPSESSID', true);
+        $this->outage(true);
+        try {
+            $store->read($new);
+            self::fail('it was read');
+        } catch (\RuntimeException) {
+            $this->outage(false);
+        }
+        $store->write($new, $text);
+        self::assertNull($this->load());
+        self::assertEquals(['a' => 1, 'b' => 2], $this->load($new));
+    }
+
     public function testSixteenMebibytes(): void
     {
         $size = 16 * 1024 * 1024 - 1024; // with its name and length less than 16 MiB
