@@ -17,6 +17,9 @@ final class FailingStore extends Store
     /** @var list<string>  methods that throw */
     public array $fails = [];
 
+    /** Another request ends the session before this one reads it, as one does that held a lock of it. */
+    public bool $ends = false;
+
     /** @var list<string>  methods that were called */
     public array $asked = [];
 
@@ -42,6 +45,7 @@ final class FailingStore extends Store
     public function read(string $id): string
     {
         $this->ask('read');
+        $this->sessions = $this->ends ? [] : $this->sessions;
         $this->remember(1, isset($this->sessions[$id]));
         return $this->sessions[$id] ?? '';
     }

@@ -194,6 +194,22 @@ final class SaveHandlerTest extends TestCase
         self::assertNotSame(self::ID, session_id());
     }
 
+    public function testASessionThatWasEndedWhileThisRequestWaitedForItIsNotBegunAnewUnderItsId(): void
+    {
+        $this->store->ends = true;
+        session_start();
+        self::assertSame([], $_SESSION);
+        $_SESSION['a'] = 1;
+        session_write_close();
+        $this->store->ends = false;
+        self::assertSame([], $this->store->sessions);
+        session_start();
+        self::assertNotSame(self::ID, session_id());
+        $_SESSION['a'] = 1;
+        session_write_close();
+        $this->assertStored(['a' => 1], (string) session_id());
+    }
+
     public function testAFaultAtTheEndIsLoggedAlone(): void
     {
         session_start();

@@ -24,8 +24,8 @@ final class SaveHandler implements
     /** The id of the session that could not be read, or not be left for a new id. */
     private ?string $untouchable = null;
 
-    /** The id that could not be looked up. */
-    private ?string $doubtful = null;
+    /** The id that came in, and was found, or could not be looked up: unless there is such a session, it begins none. */
+    private ?string $claimed = null;
 
     /** The id that was given last, until its session is read. */
     private ?string $given = null;
@@ -59,9 +59,9 @@ final class SaveHandler implements
         if ($id === $this->given) {
             return false; // PHP asks whether it is free
         }
-        $valid = $this->attempt('look up', fn (): bool => $this->store->validateId($id));
-        $this->doubtful = $valid === null ? $id : null;
-        return $valid ?? true;
+        $valid = $this->attempt('look up', fn (): bool => $this->store->validateId($id)) ?? true;
+        $this->claimed = $valid ? $id : null;
+        return $valid;
     }
 
     public function read(string $id): string
@@ -71,9 +71,8 @@ final class SaveHandler implements
             return '';
         }
         $text = $this->attempt('read', fn (): string => $this->store->read($id));
-        // Of a new id nothing is there to be read. One that came in unseen begins no session.
-        $unread = $text === null && !self::isGivenANewId();
-        $this->untouchable = $unread || ($this->doubtful === $id && !$this->store->existed()) ? $id : null;
+        $unread = $text === null && !self::isGivenANewId(); // of a new id nothing is there to be read
+        $this->untouchable = $unread || ($this->claimed === $id && !$this->store->existed()) ? $id : null;
         return $text ?? '';
     }
 
