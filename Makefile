@@ -49,7 +49,7 @@ e2e: setup ## Deploys, also those that take longest
 	$(PY)/pytest $(PARALLEL) tests/e2e tests/integration/deploy
 
 .PHONY: faults
-faults: setup ## Cut a deploy at every task boundary, and all other faults (two hours)
+faults: setup ## Cut a deploy at every task boundary, and all other faults (three hours)
 	LAMP_FAULTS=all $(PY)/pytest tests/e2e/test_faults.py
 
 .PHONY: molecule

@@ -147,6 +147,7 @@ def shop(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return made
 
 
+@pytest.mark.long
 def test_a_window_with_a_delta_and_a_drop(shop: Shop) -> None:
     for _ in range(2):
         User(shop.cluster.url).login()

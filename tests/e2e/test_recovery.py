@@ -361,6 +361,7 @@ def test_a_failure_outside_of_the_window_is_told_as_one(shop: Cluster, releases:
     assert Standing(shop).verdict == "all is well"
 
 
+@pytest.mark.long
 def test_a_drop_is_due_again_when_its_release_was_put_back(shop: Cluster, releases: Releases, folder: Path) -> None:
     """Else the new code would meet sessions of the old one, made after the drop."""
     made, user = releases.after("r11"), User(shop.url)
