@@ -19,12 +19,15 @@ WINDOW, ROLLING, AT_ONCE, NOTHING = "window", "rolling", "at once", "nothing"
 DEPLOYED = "deployed"  # what the journal has of a deploy that came to its end
 
 
-def _ways_back(looks: t.Mapping[str, Look], from_: t.Mapping[str, str]) -> dict[str, bool]:
-    """Whether one of the hosts has the release that it would go back to, and whether each has. A new one needs none."""
+def _ways_back(looks: t.Mapping[str, Look], from_: t.Mapping[str, str], lossy: bool = False) -> dict[str, bool]:
+    """Whether one of the hosts has the release that it would go back to, and whether each has. A new one needs none.
+
+    :param lossy: the settings of that release are not kept, so that there is no way back to it
+    """
     whole = [
         from_[host] in [known["release"] for known in look["releases"]] for host, look in looks.items() if from_[host]
     ]
-    return {"can_go_back": any(whole), "all_can_go_back": bool(whole) and all(whole)}
+    return {"can_go_back": any(whole) and not lossy, "all_can_go_back": bool(whole) and all(whole) and not lossy}
 
 
 def _with_settings(looks: t.Mapping[str, Look], began: str) -> bool:
@@ -254,11 +257,12 @@ def rollback_plan(  # noqa: PLR0917 (a filter's parameters)
     target = release or target or (live[0] if stayed else previous)
     unseen = sorted(deltas.get(left, set()) - deltas.get(target, set()))
     undo_to = max(deltas.get(target, set()), default=0)
+    began = _began(between) or ident
     todo = bool(blocked_by(looks) or begun or any(name != target for name in current.values()))
     return {
         "kind": "rollback",
         "id": ident,
-        "began": _began(between) or ident,
+        "began": began,
         "release": target,
         "left": left if left != target else "",
         "from": current,
@@ -278,8 +282,7 @@ def rollback_plan(  # noqa: PLR0917 (a filter's parameters)
         "why": "a rollback always has one",
         "window": True,
         "blocks": blocking or list(looks),
-        **_ways_back(looks, current),
-        **({"can_go_back": False} if between and _with_settings(looks, _began(between)) else {}),
+        **_ways_back(looks, current, lossy=_with_settings(looks, began)),
         "undo": undo,
         "undo_to": undo_to,
         "deltas_stay": [] if undo else unseen,
