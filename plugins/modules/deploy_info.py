@@ -77,7 +77,9 @@ current:
   type: str
   sample: 2f1c9a04be7712aa
 current_whole:
-  description: Whether that release is there, whole. A link that leads nowhere names a release that is not.
+  description:
+    - Whether that is there. A link that leads nowhere names a release that is not. One that leads to a folder which is
+      none of RV(releases) names what somebody else deployed.
   returned: success
   type: bool
 previous:
@@ -193,8 +195,7 @@ def releases(params: dict[str, t.Any]) -> dict[str, t.Any]:
     found = facts(layout, State(layout))
     for known in found["releases"]:
         known["deltas"] = deltas(layout.release(known["release"]), params["deltas"])
-    whole = bool(found["current"]) and layout.is_staged(found["current"])
-    return {**found, "current_whole": whole, "settings_kept": kept_for(layout)}
+    return {**found, "current_whole": os.path.isdir(layout.current), "settings_kept": kept_for(layout)}
 
 
 def block(params: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -24,11 +24,19 @@ def _moment(seconds: float) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
+def _of_others(look: Look) -> bool:
+    """Whether the live code is none of our releases, as before the first deploy to a site that is there already."""
+    ours = [known["release"] for known in look["releases"]]
+    return bool(look["current"]) and look["current_whole"] and look["current"] not in ours
+
+
 def host_line(name: str, look: Look) -> str:
     """One web host: its release, its block, what could not be told."""
     release = look["current"] or "no release"
     if look["current"] and not look["current_whole"]:
         release += " (which is not there: current leads nowhere)"
+    elif _of_others(look):
+        release += " (which this collection did not deploy)"
     block = look["block"]
     state = f"blocked by {block['owner']} since {_moment(block['since'])}" if block else "open"
     if look["doubt"]:
@@ -155,7 +163,7 @@ def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
         return "the web hosts run different releases", deploy
     if any(look["current"] and not look["current_whole"] for look in looks.values()):
         return "the live release is gone", f"{rollback}   (or {deploy})"
-    if not any(look["current"] for look in looks.values()):
+    if not any(look["current"] and not _of_others(look) for look in looks.values()):
         return "nothing was deployed yet", deploy
     behind = _behind(database, deploy)
     if behind:
