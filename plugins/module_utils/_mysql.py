@@ -98,9 +98,10 @@ if pymysql:
 
 NOBODY = "none now"
 LOCK_WAIT, NO_TABLE = 1205, 1146
-# All of it is rolled back, and the next try may succeed: a deadlock, or a conflict with what another member of the
-# group committed, which has a number of its own when it is found at the COMMIT.
-CONFLICTS = (1213, 3101, 1180)
+# All of it is rolled back, and the next try may succeed: a deadlock, a conflict with what another member of the group
+# committed, which has a number of its own when it is found at the COMMIT, or a row that somebody changed since the
+# transaction's snapshot, which MariaDB refuses with innodb_snapshot_isolation (on by default from 11.6 on).
+CONFLICTS = (1213, 3101, 1180, 1020)
 SERVER_ERRORS: tuple[type[Exception], ...] = (pymysql.err.MySQLError,) if pymysql else ()
 Connection = t.Any  # pymysql.connections.Connection; PyMySQL may be absent where this file is only imported
 

@@ -250,10 +250,11 @@ class Engine:
             self.changelog.session.roll_back()
             self.read()
             self.check()
-        result = self.plan()
-        self.changelog.create(drops=bool(self.new_tags()))
-        self.hand_tags()
-        runner = Runner(self.changelog, lock, self.settings.on_unknown)
+            result = self.plan()
+            self.changelog.create(drops=bool(self.new_tags()))
+            self.hand_tags()
+            runner = Runner(self.changelog, lock, self.settings.on_unknown)
+            self.changelog.session.roll_back()  # the deltas begin a transaction and a snapshot of their own
         kind = {"applied": "applied", "undone": "undone", "baselined": "baselined"}.get(self.settings.state, "")
         try:
             for delta in self.todo():

@@ -1,0 +1,55 @@
+# Copyright: (c) 2026, The lamp.cluster developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The transaction that deltas run in: what the run itself asked is no part of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.deltas import TABLE, Folder
+
+READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\n"
+
+
+@pytest.mark.parametrize("before", ["", "SET @a = 1;\nCREATE TABLE other (a INT);\n"])
+def test_a_delta_may_choose_the_isolation_of_its_transaction(deltas: Folder, before: str) -> None:
+    deltas.write(_1_item=TABLE)
+    deltas.here()
+    deltas.write(_2_row=f"{before}{READ_COMMITTED}INSERT INTO item VALUES (1, 'a');")
+    result = deltas.here()
+    assert not result.get("failed"), result
+    deltas.write(_3_row=f"{READ_COMMITTED}INSERT INTO item VALUES (2, 'b');")
+    assert not deltas.here().get("failed")
+    assert deltas.rows("SELECT id FROM item") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize(("reads", "tries"), [("", 0), ("SELECT COUNT(*) FROM item;\n", 1)])
+def test_a_row_that_somebody_changes_meanwhile_does_not_end_the_run(deltas: Folder, reads: str, tries: int) -> None:
+    deltas.write(_1_item=TABLE + "INSERT INTO item VALUES (1, 'a'), (2, 'b');")
+    deltas.here()
+    deltas.write(_2_all=f"{reads}UPDATE item SET name = CONCAT(name, '!');")
+    ((before,),) = deltas.rows("SELECT @@GLOBAL.innodb_snapshot_isolation")
+    deltas.rows("SET GLOBAL innodb_snapshot_isolation = 1")
+    try:
+        with deltas.server.connect(deltas.database, autocommit=False) as other, deltas.victim() as run:
+            other.query("UPDATE item SET name = 'c' WHERE id = 2")
+            run.waits_at("UPDATE item SET name = CONCAT")
+            other.commit()
+            result = run.result()
+    finally:
+        deltas.rows(f"SET GLOBAL innodb_snapshot_isolation = {before}")
+    assert not result.get("failed"), result
+    assert result["applied"][0]["retries"] == tries
+    assert deltas.rows("SELECT name FROM item ORDER BY id") == [("a!",), ("c!",)]
+
+
+def test_records_that_may_not_be_made_are_told_before_anything_took_effect(deltas: Folder) -> None:
+    deltas.write(_1_item=TABLE)
+    deltas.here()
+    deltas.rows("CREATE OR REPLACE USER maker@'127.0.0.1'")
+    deltas.rows(f"GRANT SELECT, INSERT, UPDATE, DELETE, ALTER ON `{deltas.database}`.* TO maker@'127.0.0.1'")
+    deltas.write(_2_more="-- @DROP-SESSIONS\nALTER TABLE item ADD extra INT;")
+    result = deltas.here(login_user="maker", login_password="")
+    deltas.rows("DROP USER maker@'127.0.0.1'")
+    assert (result["error_code"], result["database_changed"]) == ("dbdeploy_records", False), result
