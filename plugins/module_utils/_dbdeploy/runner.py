@@ -40,7 +40,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._mysql import (
 
 # How often a transaction is begun again that left nothing behind.
 RETRIES = {LOCK_WAIT: 1, **dict.fromkeys(CONFLICTS, 5)}
-NEVER_BEGAN = (1044, 1054, 1064, 1136, 1142, 1143, 1146, 1305, 1364)  # errors of names, grants and grammar
+NEVER_BEGAN = (1044, 1054, 1064, 1136, 1142, 1143, 1146, 1305)  # errors of names, grants and grammar
 PACKET = 256 * 1024  # characters after which a packet is sent
 
 

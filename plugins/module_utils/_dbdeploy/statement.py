@@ -22,6 +22,7 @@ SET_FOR = re.compile(r"SET\s+STATEMENT\b.*?\bFOR\s+(?=[A-Za-z(])", re.IGNORECASE
 NOT_OF_SESSION = re.compile(r"SET\s+(@@)?(GLOBAL|PERSIST|PERSIST_ONLY|TRANSACTION|INSERT_ID)\b", re.IGNORECASE)
 TEMPORARY = re.compile(r"(CREATE(\s+OR\s+REPLACE)?|DROP)\s+TEMPORARY\b", re.IGNORECASE)
 ONE_AFTER_ANOTHER = re.compile(r"(DROP|((CREATE(\s+OR\s+REPLACE)?|ALTER|RENAME)\s+(USER|ROLE)))\b", re.IGNORECASE)
+DROPS_FIRST = re.compile(r"CREATE\s+OR\s+REPLACE\s+(TABLE|SEQUENCE|USER|ROLE|DATABASE|SCHEMA)\b", re.IGNORECASE)
 VARIABLE = re.compile(r"(?<![\w@])@[\w$.`]+")
 NAMED_LOCK = re.compile(r"_LOCKS?\b", re.IGNORECASE)
 MAY_KEEP = re.compile(r"@|TEMPORARY|_LOCK", re.IGNORECASE)
@@ -92,9 +93,10 @@ class Statement:
         return self._kind
 
     @property
-    def in_turn(self) -> bool:
-        """Whether it is DDL for several tables or users that may fail at one of them, and leave the others done."""
-        return self.kind == DDL and bool(ONE_AFTER_ANOTHER.match(self.code)) and "," in self.bare
+    def in_steps(self) -> bool:
+        """Whether it is DDL that may fail at a later step: at one of several tables or users, or after a drop."""
+        several = ONE_AFTER_ANOTHER.match(self.code) and "," in self.bare
+        return self.kind == DDL and bool(several or DROPS_FIRST.match(self.code))
 
     @property
     def writes(self) -> bool:

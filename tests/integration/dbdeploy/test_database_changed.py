@@ -148,9 +148,19 @@ def test_what_was_rolled_back_or_refused_did_not_take_effect(deltas: Folder, mon
     assert deltas.rows("SELECT id FROM item") == []
 
 
-def test_ddl_that_failed_at_its_second_table_left_the_first_one_dropped(deltas: Folder) -> None:
+@pytest.mark.parametrize(
+    "ddl",
+    [
+        "DROP TABLE item, missing",
+        "CREATE OR REPLACE TABLE item (id INT PRIMARY KEY) SELECT 1 AS id UNION ALL SELECT 1",
+        "CREATE OR REPLACE TABLE item (id INT, name INT NOT NULL) SELECT 1 AS id",
+    ],
+)
+def test_ddl_that_failed_after_it_had_dropped_a_table_does_not_say_that_nothing_changed(
+    deltas: Folder, ddl: str
+) -> None:
     deltas.rows(TABLE)
-    deltas.write(_1_first="DROP TABLE item, missing;\nDO 1;")
+    deltas.write(_1_first=f"{ddl};\nDO 1;")
     result = deltas.here()
     assert deltas.rows("SHOW TABLES LIKE 'item'") == []
     assert (result["error_code"], result["database_changed"]) == ("dbdeploy_unknown_outcome", True), result
