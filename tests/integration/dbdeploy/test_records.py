@@ -39,7 +39,7 @@ def test_myisam_is_found_by_whatever_name_it_has(deltas: Folder, table: str, mad
     assert deltas.rows(f"SELECT n FROM `{table}`") == [(1,)]
 
 
-@pytest.mark.parametrize("through", ["trigger", "view", "function"])
+@pytest.mark.parametrize("through", ["trigger", "view", "function", "text", "procedure"])
 def test_myisam_is_found_behind_what_uses_it(deltas: Folder, through: str) -> None:
     deltas.rows("CREATE TABLE log (n INT) ENGINE=MyISAM")
     deltas.rows("CREATE TABLE item (n INT) ENGINE=InnoDB")
@@ -49,6 +49,8 @@ def test_myisam_is_found_behind_what_uses_it(deltas: Folder, through: str) -> No
         "view": ("CREATE VIEW v AS SELECT n FROM log", "INSERT INTO v VALUES (1)"),
         "function": ("CREATE FUNCTION f(x INT) RETURNS INT BEGIN INSERT INTO log VALUES (x); RETURN x; END",
                      "INSERT INTO item VALUES (f(1))"),
+        "text": ("SET @unused = 1", "PREPARE s FROM 'INSERT INTO log VALUES (1)';\nEXECUTE s"),
+        "procedure": ("CREATE PROCEDURE p() EXECUTE IMMEDIATE CONCAT('INSERT INTO l', 'og VALUES (1)')", "CALL p()"),
     }[through]  # fmt: skip
     deltas.rows(made)
     deltas.write(_1_log=f"{used};\nINSERT INTO nowhere VALUES (1);")

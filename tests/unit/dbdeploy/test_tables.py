@@ -13,14 +13,18 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script impo
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.tables import Tables
 
 MYISAM = [("log",), ("my-log",), ("ärger",)]
-TRIGGERS = [("Item", "BEGIN -- don't\n INSERT INTO `my-log` VALUES (NEW.n); END"), ("other", "SET NEW.n = 1")]
+USERS = [
+    ("Item", "BEGIN -- don't\n INSERT INTO `my-log` VALUES (NEW.n); END"),
+    ("other", "SET NEW.n = 1"),
+    ("runs_text", "BEGIN PREPARE added FROM @sql; EXECUTE added; END"),
+]
 
 
 class Server:
     """Has those tables."""
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        return cast("list[tuple[Any, ...]]", MYISAM if sql == tables.TABLES else TRIGGERS)
+        return cast("list[tuple[Any, ...]]", MYISAM if sql == tables.TABLES else USERS)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +45,10 @@ class Server:
         ("UPDATE other SET my = 1, log2 = 2", False),
         ("INSERT INTO other VALUES ('see the log', \"see the log\", 'https://mysql.com')", False),
         ("SHOW CREATE TABLE log", False),
+        ("EXECUTE added", True),
+        ("EXECUTE IMMEDIATE CONCAT('INSERT INTO l', 'og VALUES (1)')", True),
+        ("CALL runs_text()", True),
+        ("GRANT EXECUTE ON PROCEDURE runs_text TO shop", False),
     ],
 )
 def test_a_statement_on_such_a_table_is_told_by_any_way_to_write_its_name(sql: str, escapes: bool) -> None:
