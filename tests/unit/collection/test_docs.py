@@ -27,6 +27,8 @@ ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("roles/*/README.md")])
 PAGES = [page for page in PAGES if "_build" not in page.parts and page.name != "CHANGELOG.md"]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 SPAN = re.compile(r"`([^`\n]+)`")
 SETTING = re.compile(r"([a-z][a-z_]*)(?:: |=)(\S.*)")
 VARIABLE = re.compile(rf"\b(?:{'|'.join(ROLES)}|rollback)_[a-z0-9_]+\b")
@@ -131,3 +133,30 @@ def test_what_a_page_names_is_there(page: Path) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_the_examples_of_a_module_use_its_options(module: str) -> None:
     assert wrong(documented()[module]["examples"]) == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The names of a page's headings, as GitHub and the site make them."""
+    found = HEADING.findall(FENCED.sub("", page.read_text()))
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_leads_somewhere(page: Path) -> None:
+    dead = []
+    for link in LINK.findall(FENCED.sub("", page.read_text())):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if "://" not in link and not (target.exists() and (not anchor or anchor in anchors(target))):
+            dead.append(link)
+    assert dead == []
+
+
+def test_what_a_deploy_is_quoted_with_it_says() -> None:
+    said = [path.read_text() for path in [*ROOT.glob("roles/**/*.yml"), *ROOT.glob("plugins/**/*.py")]]
+    code = " ".join("\n".join(said).lower().split())
+    page = (ROOT / "docs" / "operating.md").read_text()
+    quoted = re.findall(r"(?<!\*)\*(?!\*)([^*\n]+)\*(?!\*)", page.partition("## Going back")[0])
+    parts = [part.strip() for quote in quoted for part in re.split(r"…|[.:,](?: |$)|\bweb\d", quote.lower())]
+    assert len(parts) > 30
+    assert [part for part in parts if part not in code] == []
