@@ -11,7 +11,7 @@ from typing import Any
 class LampError(Exception):
     """A failure that a user can act on.
 
-    ``code`` is stable and machine readable (see docs/errors.md), ``message`` names the thing and the place,
+    ``code`` is stable and machine readable (see docs/errors/), ``message`` names the thing and the place,
     ``next_step`` says what to do now. ``details`` become keys of the module's result; they must hold no secret.
     """
 
