@@ -73,6 +73,7 @@ class Course:
         self.statements = delta.statements if direction == "do" else delta.undo
         self.keeps = any(statement.keeps for statement in self.statements)
         self.offline = offline
+        self.left_out: set[int] = set()  # indexes of statements that end what the session has not got
         # Each statement in a packet of its own.
         self.alone = offline or self.keeps or tables.matters_to(delta.text)
         self._hash = hashlib.sha256()
@@ -98,7 +99,8 @@ class Course:
     def work(self, first: int) -> t.Iterator[Step]:
         """What to send from statement ``first`` on, but for the record that the delta is complete."""
         for index in range(first, len(self.statements)):
-            yield from self._one(index)
+            if index not in self.left_out:
+                yield from self._one(index)
 
     def steps(self, first: int, completion: list[str]) -> t.Iterator[Step]:
         """The same, and ``completion``, which records that the delta is complete."""

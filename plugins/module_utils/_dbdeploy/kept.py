@@ -42,7 +42,7 @@ class Effect:
     """What ``statement`` does to its session.
 
     It ``makes`` names (``fresh`` are those of which it does not look at what they were), and ``ends`` others.
-    ``table`` is the temporary table that it makes.
+    ``table`` is the temporary table that it makes. ``only_ends``: what it ends can be nothing but its session's.
     """
 
     def __init__(self, statement: Statement) -> None:
@@ -61,8 +61,12 @@ class Effect:
         tables, prepared = TABLES.match(self.code), PREPARED.match(self.code)
         if tables:
             self._tables(bool(tables.group(1)), tables.group(2))
+        elif prepared and prepared.group(1):
+            self.ends = {prepared.group(2)}
         elif prepared:
-            (self.ends if prepared.group(1) else self.makes).add(prepared.group(2))
+            self.fresh = {prepared.group(2)}
+            self.makes |= self.fresh
+        self.only_ends = bool(self.ends) and (statement.temporary or not tables)
         if self.calls or SETS_LAST_ID.match(self.code):
             self.makes.add(LAST_ID)
         if self.word == "select":
@@ -115,7 +119,8 @@ class Kept:
     """What ``done`` kept in a session that is gone, seen from the ``rest`` of the delta.
 
     ``settings`` are the indexes of the statements that give a new session the same as the old one. ``lost`` are names
-    that the rest uses, and that these do not give.
+    that the rest uses, and that these do not give; ``void`` the indexes in the rest of statements that do no more than
+    end what is gone already.
     """
 
     def __init__(self, done: t.Sequence[Statement], rest: t.Iterable[Statement]) -> None:
@@ -137,19 +142,24 @@ class Kept:
             tables.add(effect.table)
             for name in effect.makes | filled - effect.ends:
                 self.makers.setdefault(name, set()).add(index)
-        self.lost = self._used([*needing, *(Effect(statement) for statement in rest)]) if self.makers else set()
+        self.lost = {name for name in self.makers if any(effect.uses(name) for effect in needing)}
+        self.void: set[int] = set()
+        if self.makers:
+            self._look_at(Effect(statement) for statement in rest)
 
     def _end(self, names: set[str]) -> None:
         for name in names:
             self.makers.pop(name, None)
 
-    def _used(self, effects: t.Iterable[Effect]) -> set[str]:
-        lost: set[str] = set()
+    def _look_at(self, rest: t.Iterable[Effect]) -> None:
         fresh: set[str] = set()
-        for effect in effects:
-            lost |= {name for name in self.makers if name not in fresh and effect.uses(name)}
-            fresh |= effect.fresh
-        return lost
+        for index, effect in enumerate(rest):
+            if effect.only_ends and effect.ends <= self.makers.keys() - fresh - self.lost:
+                self.void.add(index)
+                fresh |= effect.ends
+            else:
+                self.lost |= {name for name in self.makers if name not in fresh and effect.uses(name)}
+                fresh |= effect.fresh
 
     @property
     def made_lost(self) -> list[int]:

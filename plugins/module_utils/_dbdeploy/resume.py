@@ -43,12 +43,13 @@ def first_of(course: Course, earlier: Progress | None, on_unknown: str) -> int:
 
 
 def said_again(course: Course, first: int, on_unknown: str) -> list[int]:
-    """The statements before ``first`` that a new session needs, by their indexes.
+    """The statements before ``first`` that a new session needs, by their indexes; what it has no use for is left out.
 
     :raises LampError: ``dbdeploy_session_lost`` where that cannot be had, or not without a decision
     """
     done = course.statements[:first]
     kept = Kept(done, course.statements[first:])
+    course.left_out = {first + index for index in kept.void}
     if not kept.lost or on_unknown == "skip":
         return sorted(kept.settings)
     makers = kept.made_lost

@@ -66,6 +66,20 @@ def test_what_is_gone_is_asked_about_and_never_had_by_writing_twice(deltas: Fold
         assert not deltas.here().get("failed")
 
 
+@pytest.mark.parametrize("on_unknown", ["fail", "skip"])
+def test_the_end_of_what_is_gone_is_left_out(deltas: Folder, on_unknown: str) -> None:
+    deltas.rows("CREATE TABLE item (id INT PRIMARY KEY)")
+    adds = "SET @sql = 'ALTER TABLE item ADD n INT';\nPREPARE s FROM @sql;\nEXECUTE s;\nDEALLOCATE PREPARE s;\n"
+    if on_unknown == "skip":
+        deltas.rows("ALTER TABLE item ADD n INT")  # so that EXECUTE fails
+    deltas.write(_1_more=f"{adds}INSERT INTO nowhere VALUES (1);\n")
+    assert deltas.here()["failed"]
+    deltas.write(_1_more=f"{adds}INSERT INTO item VALUES (1, 2);\n")
+    result = deltas.here(on_unknown=on_unknown)
+    assert not result.get("failed"), result
+    assert deltas.rows("SELECT id, n FROM item") == [(1, 2)]
+
+
 # Statements of which the last is a deadlock's victim, and the rows that are left; none where it is not begun again.
 BEGUN_AGAIN: dict[str, tuple[str, list[tuple[int, int]]]] = {
     "a counter": (

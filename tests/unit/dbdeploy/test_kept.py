@@ -40,6 +40,9 @@ KEEPERS = "CREATE TEMPORARY TABLE IF NOT EXISTS shop.keepers (id INT)"
         ("CREATE PROCEDURE p() SELECT 1 INTO @a", "CALL p(); DO @a", set()),
         ("PREPARE s FROM 'DO 1'", "EXECUTE s", {"s"}),
         ("PREPARE s FROM 'DO 1'; DEALLOCATE PREPARE s", "PREPARE s FROM 'DO 2'", set()),
+        ("PREPARE s FROM 'DO 1'", "PREPARE s FROM 'DO 2'; EXECUTE s", set()),
+        ("PREPARE s FROM 'DO 1'", "EXECUTE s; DEALLOCATE PREPARE s", {"s"}),
+        (KEEPERS, "DROP TABLE keepers", {"keepers"}),
         (KEEPERS, "SELECT * FROM `Keepers`", {"keepers"}),
         (KEEPERS, 'SELECT * FROM "keepers"', {"keepers"}),
         (KEEPERS, "SELECT id FROM keepers2", set()),
@@ -49,7 +52,21 @@ KEEPERS = "CREATE TEMPORARY TABLE IF NOT EXISTS shop.keepers (id INT)"
     ],
 )  # fmt: skip
 def test_what_is_lost_is_what_the_rest_uses_and_settings_do_not_give(done: str, rest: str, lost: set[str]) -> None:
-    assert Kept(split(done), split(rest)).lost == lost
+    kept = Kept(split(done), split(rest))
+    assert (kept.lost, kept.void) == (lost, set())
+
+
+@pytest.mark.parametrize(
+    ("done", "rest", "void"),
+    [
+        ("PREPARE s FROM 'DO 1'; EXECUTE s", "DEALLOCATE PREPARE s; DO 1", {0}),
+        ("PREPARE s FROM 'DO 1'", "DO 1; DROP PREPARE S; PREPARE s FROM 'DO 2'; EXECUTE s; DEALLOCATE PREPARE s", {1}),
+        (KEEPERS, "DROP TEMPORARY TABLE shop.keepers", {0}),
+    ],
+)
+def test_what_only_ends_what_is_gone_is_void(done: str, rest: str, void: set[int]) -> None:
+    kept = Kept(split(done), split(rest))
+    assert (kept.lost, kept.void) == (set(), void)
 
 
 @pytest.mark.parametrize(
