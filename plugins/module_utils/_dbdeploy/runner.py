@@ -294,7 +294,12 @@ class Runner:
 
     def _note(self, course: Course, done: int, error: str) -> None:
         """Record how far the delta got. Where nothing of it took effect, it is as if it had never begun."""
-        sql = course.progress(done, error=error) if done else self.changelog.forget_progress_sql(course.delta)
+        if done:
+            sql = course.progress(done, error=error)
+        elif course.direction == "undo":  # it is applied as before, and an edit of it is still to be noticed
+            sql = self.changelog.state_sql([self.changelog.complete_row(course.delta)])
+        else:
+            sql = self.changelog.forget_progress_sql(course.delta)
         with contextlib.suppress(LampError):  # the record that is there holds, and the next run will ask about it
             self.changelog.write([sql])
 

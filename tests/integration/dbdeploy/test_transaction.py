@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The transaction that deltas run in: what the run itself asked is no part of it."""
+"""The transaction that deltas run in, and the records beside it: what the run asks is no part of theirs."""
 
 from __future__ import annotations
 
@@ -42,6 +42,17 @@ def test_a_row_that_somebody_changes_meanwhile_does_not_end_the_run(deltas: Fold
     assert not result.get("failed"), result
     assert result["applied"][0]["retries"] == tries
     assert deltas.rows("SELECT name FROM item ORDER BY id") == [("a!",), ("c!",)]
+
+
+@pytest.mark.parametrize("undo", ["ALTER TABLE item DROP COLUMN nowhere;", "DELETE FROM nowhere;"])
+def test_an_undo_that_did_nothing_leaves_the_records_as_they_were(deltas: Folder, undo: str) -> None:
+    deltas.write(_1_item=f"{TABLE}-- @UNDO\n{undo}")
+    deltas.here()
+    before = deltas.rows("SELECT * FROM changelog_state")
+    assert deltas.here(state="undone", to=0)["failed_delta"]["statement"] == 1
+    assert deltas.rows("SELECT * FROM changelog_state") == before
+    deltas.write(_1_item=f"{TABLE.replace('20', '30')}-- @UNDO\n{undo}")
+    assert deltas.here()["error_code"] == "dbdeploy_changed"
 
 
 def test_records_that_may_not_be_made_are_told_before_anything_took_effect(deltas: Folder) -> None:
