@@ -175,6 +175,12 @@ def connect(
         return connection
     except pymysql.err.MySQLError as error:
         raise connection_error(error, params) from error
+    except RuntimeError as error:  # how PyMySQL says that it cannot log in this way by itself
+        raise LampError(
+            "mysql_library_missing",
+            f"PyMySQL lacks a library to log in to {where(params)}: {error}.",
+            "Install it on the host that runs this module: python3-cryptography, or for ed25519 python3-nacl.",
+        ) from error
     except (OSError, ValueError) as error:
         raise LampError(
             "mysql_option_file",
