@@ -209,8 +209,8 @@ RETURN = r"""
 applied:
   description: The deltas that were applied (in check mode, that would be), each with C(number), C(name), C(checksum),
     C(statements) (their count), C(drops_sessions), and after a run C(duration) in seconds, C(resumed_at), and
-    C(retries), how often its transaction was begun again after a deadlock, a conflict or a lock that was not had in
-    time.
+    C(retries), how often its transaction was begun again after a deadlock, a conflict or a lock that was not granted
+    in time.
   returned: always, once the deltas were read
   type: list
   elements: dict
