@@ -62,6 +62,29 @@ final class VariablesTest extends TestCase
         }
     }
 
+    public static function values(): iterable
+    {
+        yield 'an enum that is gone' => ['E:9:"Gone:Here";'];
+        $changed = serialize(new Changed());
+        yield 'a class that refuses' => ['a:2:{i:0;' . serialize(Suit::Hearts) . "i:1;$changed}"];
+    }
+
+    /**
+     * As it does for any handler: else the session could not be read, and so not begun anew, until it expires.
+     *
+     * @dataProvider values
+     */
+    #[DataProvider('values')]
+    public function testAValueThatPhpCannotReadIsLeftToPhpToRefuse(string $value): void
+    {
+        $text = Variables::join(['a' => $value, 'b' => serialize('it refers to R:1;')]);
+        try {
+            self::assertFalse(@unserialize($text));
+        } catch (\DomainException $problem) {
+            self::assertSame('changed', $problem->getMessage());
+        }
+    }
+
     public function testMerging(): void
     {
         $merge = static fn (array $base, array $mine, array $theirs): array => (array) unserialize(

@@ -26,7 +26,11 @@ final class Variables
         }
         // References count values from the start of the text: they must be made anew.
         if (preg_grep('/[rR]:\d+;/', $variables)) {
-            return serialize(array_map(self::decode(...), $variables));
+            try {
+                return serialize(array_map(self::decode(...), $variables));
+            } catch (UnexpectedValueException) {
+                // PHP cannot read it either, says so, and lets the session begin anew: its user could not even log in.
+            }
         }
         $text = '';
         foreach ($variables as $name => $value) {
@@ -116,9 +120,13 @@ final class Variables
     /** Without waking objects up, where their form allows that. */
     private static function decode(string $text): mixed
     {
-        $value = preg_match('/[CE]:\d+:"/', $text)
-            ? unserialize($text)
-            : unserialize($text, ['allowed_classes' => false]);
+        try {
+            $value = preg_match('/[CE]:\d+:"/', $text)
+                ? unserialize($text)
+                : unserialize($text, ['allowed_classes' => false]);
+        } catch (\Throwable $problem) { // of a class that wakes up, and is not what it was
+            throw new UnexpectedValueException($problem->getMessage(), 0, $problem);
+        }
         if ($value === false && $text !== 'b:0;') {
             throw new UnexpectedValueException('a session that is no php_serialize text');
         }
