@@ -101,6 +101,40 @@ abstract class MysqlTestCase extends HandlerTestCase
         $this->save(['a' => 1]);
         $handler = $this->opened();
         $text = $handler->read(self::ID);
+        $this->killHandlers();
+        $handler->write(self::ID, serialize(['a' => 2]));
+        self::assertNotSame('', $text);
+        self::assertSame(['a' => 2], $this->load());
+        self::assertSame('', $this->errors());
+    }
+
+    /** As session_reset() has it, which closes nothing before it begins again. */
+    public function testAConnectionThatIsLostWithALockIsMadeAgainToLookUpAnId(): void
+    {
+        $handler = Handlers::make(['locking' => 'row'] + $this->settings());
+        foreach (['reading', 'reading again'] as $_time) {
+            $handler->open('', 'PHPSESSID');
+            self::assertFalse($handler->validateId(self::ID));
+            $handler->read(self::ID);
+            $this->killHandlers();
+        }
+        self::assertSame('', $this->errors());
+    }
+
+    public function testAServerThatCommitsNothingByItself(): void
+    {
+        $this->database->exec('SET GLOBAL autocommit = 0');
+        try {
+            $this->save(['a' => 1]);
+            self::assertSame(['a' => 1], $this->load());
+        } finally {
+            $this->database->exec('SET GLOBAL autocommit = 1');
+        }
+    }
+
+    /** End the connections that were made after that of the test. */
+    private function killHandlers(): void
+    {
         $own = (int) $this->database->query('SELECT CONNECTION_ID()')->fetchColumn();
         for ($number = $own + 1; $number < $own + 20; ++$number) { // connections are numbered as they come
             try {
@@ -109,9 +143,5 @@ abstract class MysqlTestCase extends HandlerTestCase
                 continue; // it is not there any more
             }
         }
-        $handler->write(self::ID, serialize(['a' => 2]));
-        self::assertNotSame('', $text);
-        self::assertSame(['a' => 2], $this->load());
-        self::assertSame('', $this->errors());
     }
 }

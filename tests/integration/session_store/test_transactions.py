@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.integration.session_store.conftest import Site
-from tests.support.servers.failing import LOST, Way, failing
+from tests.support.servers.failing import LOST, SILENT, Way, failing
 from tests.support.servers.mariadb import MariaDB
 from tests.support.servers.session_store import create_tables, mysql_settings
 
@@ -31,9 +31,9 @@ def way(mariadb: MariaDB, database: str) -> Iterator[Way]:
 def shop(serve: Shop, way: Way, mariadb: MariaDB, database: str) -> Shop:
     """Start a web server whose handler goes that way."""
 
-    def start(handler: str, locking: str = "row") -> Site:
+    def start(handler: str, locking: str = "row", **settings: int) -> Site:
         servers = [{"host": "127.0.0.1", "port": way.port}]
-        return serve(mysql_settings(mariadb, database, handler=handler, locking=locking, servers=servers))
+        return serve(mysql_settings(mariadb, database, handler=handler, locking=locking, servers=servers, **settings))
 
     return start
 
@@ -83,3 +83,16 @@ def test_a_new_connection_first_waits_for_what_was_committed_on_the_lost_one(sho
     statements = re.findall(rb"[\x03\x16](SELECT|INSERT INTO lamp_session_variable)", b"".join(way.sent))
     assert [text[:6] for text in statements] == [b"SELECT", b"INSERT", b"SELECT", b"INSERT"]
     assert (site.session(), way.troubles, site.errors) == ({"a": "1"}, [], "")
+
+
+@pytest.mark.parametrize("locking", ["none", "row"])
+def test_a_server_that_stays_silent_is_asked_once_more_and_no_longer(shop: Shop, way: Way, locking: str) -> None:
+    site = shop("mysql", locking, read_timeout=0, lock_timeout=1)
+    site.get(count="1")
+    for _time in range(4):
+        way.fail("UPDATE lamp_session", SILENT)
+    site.get(count="1")
+    assert len(way.troubles) == 2
+    assert site.errors.count("could not write a session: no answer within 1 s") == 1
+    way.troubles.clear()
+    assert site.session() == {"count": 1}

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from threading import Lock, Thread
 
 LOST = 0  # instead of an error's number: the connection ends
+SILENT = -1  # nothing is answered
 
 
 class Way:
@@ -26,7 +27,7 @@ class Way:
         self.lock = Lock()
 
     def fail(self, statement: str, error: int = LOST) -> None:
-        """The next statement with this text gets this error as its answer, or ends its connection."""
+        """The next statement with this text gets this error as its answer, none, or ends its connection."""
         self.troubles.append((statement.encode(), error))
 
     def due(self, packet: bytes) -> int | None:
@@ -54,6 +55,8 @@ def failing(target: int) -> Iterator[Way]:
                     error = way.due(packet)
                     if error == LOST:
                         break
+                    if error == SILENT:
+                        continue
                     if error is None:
                         server.sendall(packet)
                         continue

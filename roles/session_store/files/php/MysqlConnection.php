@@ -134,7 +134,7 @@ final class MysqlConnection
         return in_array(self::number($problem), [self::TOO_LARGE, self::TOO_LONG], true);
     }
 
-    /** Unless one is open: session_reset() reads again without a close before it. */
+    /** Unless that of hold() is open. */
     private function begin(): void
     {
         if (!$this->pdo?->inTransaction()) {
@@ -146,7 +146,7 @@ final class MysqlConnection
     /** What $work gives, which is done again where that may help; a transaction that it began does not stay open. */
     private function persist(callable $work, bool $writes): mixed
     {
-        for ($tries = $conflicts = 0; ;) {
+        for ($tries = $conflicts = $silences = 0; ;) {
             $this->pdo ??= $this->connect();
             if ($this->readOnly && $writes) {
                 $this->pdo = null;
@@ -163,10 +163,13 @@ final class MysqlConnection
                 if (!$problem instanceof PDOException) {
                     throw $problem;
                 }
+                $silent = microtime(true) - $begin >= $this->readTimeout;
                 if (in_array(self::number($problem), self::AGAIN, true) && ++$conflicts < self::CONFLICTS) {
                     usleep(random_int(0, 2000 * $conflicts)); // or those who met here would meet again
-                } elseif (++$tries >= self::TRIES || !$this->mayTryAgain($problem, microtime(true) - $begin)) {
+                } elseif (++$tries >= self::TRIES || !$this->mayTryAgain($problem, $silent)) {
                     throw $problem;
+                } elseif ($silent && ++$silences >= max(2, $this->servers->count())) {
+                    throw new PDOException("no answer within $this->readTimeout s, nor when it was asked again");
                 }
             }
         }
@@ -187,12 +190,12 @@ final class MysqlConnection
         return $statement;
     }
 
-    private function mayTryAgain(PDOException $problem, float $seconds): bool
+    private function mayTryAgain(PDOException $problem, bool $silent): bool
     {
         $number = self::number($problem);
         if (in_array($number, self::LOST, true)) {
             // A connection that broke is made again; a server that was silent for so long is left alone.
-            if ($seconds >= $this->readTimeout) {
+            if ($silent) {
                 $this->servers->failed($this->server);
             }
             $this->pdo = null;
@@ -253,7 +256,8 @@ final class MysqlConnection
             PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION,
             PDO::ATTR_EMULATE_PREPARES => false,
             // A value that does not fit is an error, never cut off. A Galera node first applies what others committed.
-            PDO::MYSQL_ATTR_INIT_COMMAND => "SET SESSION sql_mode = 'STRICT_ALL_TABLES',"
+            // PDO takes it for granted that each statement is committed; servers can be configured otherwise.
+            PDO::MYSQL_ATTR_INIT_COMMAND => "SET SESSION sql_mode = 'STRICT_ALL_TABLES', SESSION autocommit = 1,"
                 . " SESSION innodb_lock_wait_timeout = $this->lockTimeout, SESSION lock_wait_timeout = $this->lockTimeout$bytes"
                 . ' /*M!100301 , SESSION wsrep_sync_wait = 1 */',
             PDO::ATTR_TIMEOUT => $this->settings['connect_timeout'] ?? 2,

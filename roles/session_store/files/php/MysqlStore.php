@@ -27,6 +27,12 @@ abstract class MysqlStore extends Store
     ) {
     }
 
+    public function open(string $path, string $name, bool $goesOn): void
+    {
+        $this->connection->end(); // session_reset() closes nothing; what would be lost with it is read again
+        parent::open($path, $name, $goesOn);
+    }
+
     public function close(): void
     {
         $this->connection->end();
