@@ -72,7 +72,9 @@ options:
     choices: [apply, skip, fail]
     default: apply
   encoding:
-    description: Encoding of the delta files.
+    description:
+      - Encoding of the delta files. Their text is sent in UTF-8, so that a file of another encoding must not have a
+        C(SET NAMES) of its own.
     type: str
     default: utf-8
   accept_changed:
@@ -351,7 +353,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._module import run as
 def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
     """Plan; carry the plan out unless in check mode or there is nothing to do."""
     params = module.params
-    dialect = Dialect()
+    dialect = Dialect(recoded=folder.is_recoded(params["encoding"]))
     with untouched():
         deltas, ignored = delta_files.read(folder.files(params), params["session_table"], dialect)
         run = Run(params)

@@ -15,6 +15,11 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 
 FILE_NAME = re.compile(r"(\d+).*\.sql")
 OWN_LOCKS = re.compile(r"\bRELEASE_ALL_LOCKS\b", re.IGNORECASE)
+# Tells the server that text comes in another encoding than UTF-8; DEFAULT and a kept value are the connection's own.
+NAMES = re.compile(
+    r"\bSET\b.*?(?:\b(?:NAMES|CHARACTER\s+SET|CHARSET)\s+|\bcharacter_set_client\s*:?=\s*)['\"]?(?!utf8|DEFAULT\b|@)\w",
+    re.IGNORECASE | re.DOTALL,
+)
 AUTOCOMMIT = re.compile(r"^SET\b.*\bautocommit\b", re.IGNORECASE | re.DOTALL)
 LINE_END = re.compile(r"\r\n|\r|\n")
 FORK_MARKER = "--//@UNDO"
@@ -53,6 +58,8 @@ class Delta:
             self._parts = parts(self.text, self.name, self.dialect)
             for statement in self._parts.do + self._parts.undo:
                 _refuse(self.name, statement)
+                if self.dialect and self.dialect.recoded:
+                    _refuse_encoding(self.name, statement)
         return self._parts
 
     @property
@@ -116,6 +123,17 @@ def _refuse(name: str, statement: Statement) -> None:
             "dbdeploy_refused",
             f"{name}, line {statement.line}: {statement.text[:80]} would change where, or how, deltas are recorded.",
             "Take it out: name tables as database.table, and leave transactions to the run.",
+        )
+
+
+def _refuse_encoding(name: str, statement: Statement) -> None:
+    """:raises LampError: ``dbdeploy_refused`` for what would have the server read UTF-8 as something else"""
+    if statement.setting and NAMES.match(statement.code):
+        raise LampError(
+            "dbdeploy_refused",
+            f"{name}, line {statement.line}: {statement.text[:80]} is not the encoding that the text reaches the server"
+            " in: the file is read in that of the option encoding, and sent in UTF-8.",
+            "Take it out.",
         )
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import typing as t
 from pathlib import Path
@@ -36,6 +37,14 @@ def read(folder: Path, encoding: str) -> list[tuple[str, str]]:
     except OSError as error:
         raise _unreadable(str(folder), encoding, error) from error
     return [(entry.name, _text(entry, encoding) if entry.name.endswith(".sql") else "") for entry in entries]
+
+
+def is_recoded(encoding: str) -> bool:
+    """Whether text of this encoding is sent in another one, which is UTF-8."""
+    try:
+        return not codecs.lookup(encoding).name.startswith("utf-8")
+    except LookupError:
+        return False
 
 
 def _text(entry: os.DirEntry[str], encoding: str) -> str:

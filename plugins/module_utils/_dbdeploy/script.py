@@ -43,10 +43,14 @@ ANSI = frozenset(["ANSI", "ANSI_QUOTES", "ORACLE", "MSSQL", "DB2", "MAXDB", "POS
 
 
 class Dialect:
-    """How the server reads text: the modes of ``sql_mode`` that matter here, and whether ``/*+ */`` is a hint."""
+    """How the server reads text: the modes of ``sql_mode`` that matter here, and whether ``/*+ */`` is a hint.
 
-    def __init__(self, sql_mode: str = "", hints: bool = False) -> None:
+    ``recoded``: the text is sent in UTF-8, and its file has another encoding.
+    """
+
+    def __init__(self, sql_mode: str = "", hints: bool = False, *, recoded: bool = False) -> None:
         self.variables: dict[str, frozenset[str]] = {}
+        self.recoded = recoded
         self.learn(sql_mode, hints)
 
     def learn(self, sql_mode: str, hints: bool) -> None:
@@ -57,7 +61,7 @@ class Dialect:
     def fresh(self) -> Dialect:
         """The same, as it is when a session begins."""
         copy = Dialect.__new__(Dialect)
-        copy.variables, copy.hints = {}, self.hints
+        copy.variables, copy.hints, copy.recoded = {}, self.hints, self.recoded
         copy.default = copy.modes = self.default
         return copy
 

@@ -260,6 +260,16 @@ def test_a_runner_that_waited_does_not_repeat_what_the_other_one_did(deltas: Fol
     assert deltas.rows("SELECT id FROM item") == [(1,), (2,)]
 
 
+def test_a_file_of_another_encoding_keeps_its_letters(deltas: Folder) -> None:
+    text = TABLE + "INSERT INTO item VALUES (1, 'Müller');"
+    (deltas.path / "1_item.sql").write_bytes(f"SET NAMES latin1;\n{text}".encode("latin-1"))
+    refused = deltas.here(encoding="latin-1")
+    assert (refused["error_code"], "1_item.sql, line 1: SET NAMES latin1" in refused["msg"]) == ("dbdeploy_refused", True)
+    (deltas.path / "1_item.sql").write_bytes(f"SET NAMES utf8mb4;\n{text}".encode("latin-1"))
+    assert not deltas.here(encoding="latin-1").get("failed")
+    assert deltas.rows("SELECT name FROM item") == [("Müller",)]
+
+
 def test_a_long_name_drops_once(deltas: Folder) -> None:
     name = "_1_" + "long" * 60
     deltas.write(**{name: TABLE + "-- @DROP-SESSIONS\n"})

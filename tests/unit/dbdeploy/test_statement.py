@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script import parts, split
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import Delta
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script import Dialect, parts, split
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import digest
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
@@ -78,6 +79,30 @@ def test_comments_and_line_ends_do_not_count_in_a_checksum() -> None:
 
 def test_lines_are_counted_from_one() -> None:
     assert [statement.line for statement in split("-- c\n\nSELECT 1;\n\nSELECT\n2;")] == [3, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "recoded", "refused"),
+    [
+        ("SET NAMES latin1", True, True),
+        ("SET NAMES latin1", False, False),
+        ("/*!40101 SET NAMES 'cp1251' */", True, True),
+        ("SET @a = 1, CHARACTER SET koi8r", True, True),
+        ("SET SESSION character_set_client = latin1", True, True),
+        ("/*!40101 SET NAMES utf8 */", True, False),
+        ("SET NAMES DEFAULT", True, False),
+        ("SET character_set_client = @old", True, False),
+        ("SET character_set_results = latin1", True, False),
+        ("ALTER TABLE item CONVERT TO CHARACTER SET latin1", True, False),
+    ],
+)
+def test_an_encoding_that_the_text_is_not_sent_in_is_refused(text: str, recoded: bool, refused: bool) -> None:
+    delta = Delta(1, "1_a.sql", text, dialect=Dialect(recoded=recoded))
+    if refused:
+        with pytest.raises(LampError, match=r"1_a\.sql, line 1"):
+            _ = delta.statements
+    else:
+        assert len(delta.statements) == 1
 
 
 @pytest.mark.parametrize("table", ["sessions", "shop.sessions"])
