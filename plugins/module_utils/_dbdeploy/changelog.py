@@ -50,6 +50,7 @@ DROP = """CREATE TABLE IF NOT EXISTS {table} (
   done_at TIMESTAMP NULL DEFAULT NULL,
   PRIMARY KEY (delta_set, tag)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"""
+SET_LENGTH = 64  # characters of a delta set's name in these tables
 NATIVE = {"change_number", "delta_set", "start_dt", "complete_dt", "applied_by", "description"}
 APPLIED_COLUMNS = ("change_number", "delta_set", "start_dt", "complete_dt", "applied_by", "description", "checksum")
 STATE_COLUMNS = "change_number, delta_set, direction, checksum, file_hash, done, done_hash, running, complete, error"
@@ -98,15 +99,18 @@ class Changelog:
         """See which of the tables are there, and how they were made."""
         found = self.query(
             " UNION ALL ".join(
-                "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS"
+                "SELECT TABLE_NAME, COLUMN_NAME, CHARACTER_MAXIMUM_LENGTH FROM information_schema.COLUMNS"
                 f" WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = {literal(self.name + suffix)}"
                 for suffix in ("", "_state", "_drop")
             )
         )
         layouts: dict[str, set[str]] = {}
-        for table, column in found:
-            layouts.setdefault(table.lower(), set()).add(column.lower())
         name = self.name.lower()
+        self.longest_set = SET_LENGTH
+        for table, column, length in found:
+            layouts.setdefault(table.lower(), set()).add(column.lower())
+            if (table.lower(), column.lower()) == (name, "delta_set"):
+                self.longest_set = min(SET_LENGTH, int(length or SET_LENGTH))
         self.columns = layouts.get(name, set())
         self.has_state = f"{name}_state" in layouts
         self.has_drop = f"{name}_drop" in layouts
@@ -121,6 +125,13 @@ class Changelog:
     @property
     def _in_set(self) -> str:
         """The condition on the delta set; tables of dbdeploy 3 have none, and hold one set."""
+        if len(self.delta_set) > self.longest_set:  # without a strict sql_mode it would be cut off, and never found again
+            raise LampError(
+                "dbdeploy_no_delta_set",
+                f"The table {self.name} holds names of delta sets of up to {self.longest_set} characters, not"
+                f" {self.delta_set}.",
+                f"Shorten it, widen the column (VARCHAR({SET_LENGTH}) at most), or use another changelog_table.",
+            )
         if "delta_set" in self.columns:
             return f"delta_set = {self.set_literal}"
         if self.delta_set != "Main":

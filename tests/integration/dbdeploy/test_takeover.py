@@ -161,6 +161,18 @@ def test_a_tool_can_write_to_the_table_that_is_made_here(deltas: Folder, tool: T
     assert not deltas.run()["changed"]
 
 
+@pytest.mark.parametrize("strict", ["STRICT_TRANS_TABLES", ""])
+def test_a_delta_set_whose_name_the_table_would_cut_off_is_refused_before_anything_runs(
+    deltas: Folder, strict: str
+) -> None:
+    TOOLS["dbdeploy 2"].begun(deltas)
+    deltas.write(_1_mode=f"SET sql_mode = '{strict}';\n{TABLE}")
+    result = deltas.here(delta_set="session_store")
+    assert (result["error_code"], result["database_changed"]) == ("dbdeploy_no_delta_set", False), result
+    deltas.rows("ALTER TABLE changelog MODIFY delta_set VARCHAR(64) NOT NULL")
+    assert [deltas.here(delta_set="session_store")["changed"] for _ in range(2)] == [True, False]
+
+
 def test_a_row_that_a_tool_began_keeps_its_beginning(deltas: Folder) -> None:
     deltas.write(_1_item=TABLE)
     deltas.rows(PHING_TABLE)
