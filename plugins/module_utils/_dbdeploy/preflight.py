@@ -9,6 +9,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampEr
 from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection, Flavour, is_read_only, query
 
 ER_TABLE_ACCESS_DENIED = 1142
+IDLE = 28800  # seconds, MariaDB's own default: the connection with the lock waits while another one does the work
 READY = {"wsrep_ready": "ON", "wsrep_cluster_status": "Primary", "wsrep_local_state_comment": "Synced"}
 MEMBER = "SELECT MEMBER_STATE FROM performance_schema.replication_group_members WHERE MEMBER_ID IN ('', @@server_uuid)"
 PRIMARY = (
@@ -23,7 +24,11 @@ def prepare(connection: Connection, flavour: Flavour, lock_wait_timeout: int, se
     :raises LampError: ``dbdeploy_node_not_ready``, ``dbdeploy_read_only``
     """
     wait = max(1, lock_wait_timeout)
-    query(connection, f"SET SESSION lock_wait_timeout = {wait}, innodb_lock_wait_timeout = {wait}")
+    query(
+        connection,
+        f"SET SESSION lock_wait_timeout = {wait}, innodb_lock_wait_timeout = {wait},"
+        f" wait_timeout = GREATEST(@@SESSION.wait_timeout, {IDLE})",
+    )
     if flavour.cluster == "galera":
         _galera(connection, server)
     elif flavour.cluster == "group_replication":

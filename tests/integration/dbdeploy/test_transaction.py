@@ -44,6 +44,19 @@ def test_a_row_that_somebody_changes_meanwhile_does_not_end_the_run(deltas: Fold
     assert deltas.rows("SELECT name FROM item ORDER BY id") == [("a!",), ("c!",)]
 
 
+def test_no_connection_of_a_run_is_closed_while_another_one_works(deltas: Folder) -> None:
+    deltas.rows("CREATE TABLE seen (n INT)")
+    sees = "INSERT INTO seen SELECT @@wait_timeout;"
+    deltas.write(_1_sees=sees, _2_sets="SET @a = 1;", _3_sees=sees)
+    deltas.rows("SET GLOBAL wait_timeout = 5")
+    try:
+        result = deltas.here()
+    finally:
+        deltas.rows("SET GLOBAL wait_timeout = DEFAULT")
+    assert not result.get("failed"), result
+    assert deltas.rows("SELECT n FROM seen") == [(28800,), (28800,)]
+
+
 @pytest.mark.parametrize("undo", ["ALTER TABLE item DROP COLUMN nowhere;", "DELETE FROM nowhere;"])
 def test_an_undo_that_did_nothing_leaves_the_records_as_they_were(deltas: Folder, undo: str) -> None:
     deltas.write(_1_item=f"{TABLE}-- @UNDO\n{undo}")
