@@ -125,7 +125,7 @@ class Changelog:
     @property
     def _in_set(self) -> str:
         """The condition on the delta set; tables of dbdeploy 3 have none, and hold one set."""
-        if len(self.delta_set) > self.longest_set:  # without a strict sql_mode it would be cut off, and never found again
+        if len(self.delta_set) > self.longest_set:  # without a strict sql_mode it would be cut off, and not found again
             raise LampError(
                 "dbdeploy_no_delta_set",
                 f"The table {self.name} holds names of delta sets of up to {self.longest_set} characters, not"

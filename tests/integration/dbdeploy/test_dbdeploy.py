@@ -264,7 +264,8 @@ def test_a_file_of_another_encoding_keeps_its_letters(deltas: Folder) -> None:
     text = TABLE + "INSERT INTO item VALUES (1, 'Müller');"
     (deltas.path / "1_item.sql").write_bytes(f"SET NAMES latin1;\n{text}".encode("latin-1"))
     refused = deltas.here(encoding="latin-1")
-    assert (refused["error_code"], "1_item.sql, line 1: SET NAMES latin1" in refused["msg"]) == ("dbdeploy_refused", True)
+    assert refused["error_code"] == "dbdeploy_refused"
+    assert "1_item.sql, line 1: SET NAMES latin1" in refused["msg"]
     (deltas.path / "1_item.sql").write_bytes(f"SET NAMES utf8mb4;\n{text}".encode("latin-1"))
     assert not deltas.here(encoding="latin-1").get("failed")
     assert deltas.rows("SELECT name FROM item") == [("Müller",)]
