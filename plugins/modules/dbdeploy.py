@@ -371,6 +371,8 @@ def dbdeploy(module: AnsibleModule) -> dict[str, t.Any]:
                 shown = Plan(engine, Outlook(run.session, run.flavour))
                 plan["table_changes"] = shown.changes
                 plan["diff"] = {"prepared": shown.text}
+                for refusal in shown.refusals if module.check_mode else ():
+                    module.warn(f"A run would be refused: {refusal}")
             if params["output_file"] or params["undo_output_file"]:
                 return {**plan, **output.write(engine, params, check_mode=module.check_mode)}
         if module.check_mode:

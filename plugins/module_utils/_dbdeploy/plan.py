@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import resume
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Progress
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.course import Course
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import Delta
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.engine import Engine
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.outlook import Change, Outlook
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import Statement
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.tables import Tables
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
 VERBS = {"applied": "apply", "undone": "undo", "baselined": "baseline"}
 
@@ -22,6 +27,7 @@ class Plan:
         self.engine = engine
         self.state = engine.settings.state
         self.changes: list[dict[str, t.Any]] = []
+        self.refusals: list[str] = []  # what a run would say in place of going on with a delta
         self.outlook = outlook
         self.text = "".join(f"{line}\n" for line in self._lines())
 
@@ -38,8 +44,8 @@ class Plan:
 
     def _delta(self, delta: Delta) -> t.Iterator[str]:
         statements = delta.undo if self.state == "undone" else delta.statements
-        progress = self.engine.unfinished.get(delta.number)
-        first = progress.done if progress else 0
+        progress = self.engine.unfinished.get(delta.number) if self.state != "baselined" else None
+        first, refusal = self._goes_on(delta, progress) if progress else (0, "")
         notes = [
             f"resumes at statement {first + 1}" if progress else "",
             "drops sessions" if delta.tagged and self.state == "applied" else "",
@@ -49,6 +55,9 @@ class Plan:
         yield f"-- {VERBS[self.state]} {delta.name}" + "".join(f"; {note}" for note in notes if note)
         if self.state == "baselined":
             return
+        if refusal:
+            self.refusals.append(refusal)
+            yield from (f"-- a run is refused here: {line}" for line in refusal.split("\n"))
         for index, statement in enumerate(statements):
             change = self._change(delta, index, statement) if index >= first else None
             if change:
@@ -58,6 +67,18 @@ class Plan:
             yield f"-- to undo {delta.name}:"
             for statement in delta.undo:
                 yield from (f"--   {line}" for line in f"{statement.text};".split("\n"))
+
+    def _goes_on(self, delta: Delta, progress: Progress) -> tuple[int, str]:
+        """Index of the statement that a run goes on with, and what it says if it does not."""
+        changelog, on_unknown = self.engine.changelog, self.engine.settings.on_unknown
+        course = Course(changelog, Tables(changelog.session), delta, "undo" if self.state == "undone" else "do")
+        first = progress.done
+        try:
+            first = resume.first_of(course, progress, on_unknown)
+            resume.said_again(course, first, on_unknown)
+        except LampError as error:
+            return first, str(error)
+        return first, ""
 
     def _change(self, delta: Delta, index: int, statement: Statement) -> Change | None:
         change = self.outlook.change(statement)

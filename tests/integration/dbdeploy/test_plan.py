@@ -100,6 +100,42 @@ def test_the_plan_shows_statements_their_effect_and_their_undo(deltas: Folder) -
     }
 
 
+FAILS = "ALTER TABLE nowhere ADD n INT;\n"
+DROPS = "DROP TABLE kind, nowhere;\n"  # fails, and nobody knows whether kind is gone
+KEEPS = f"SELECT 1 INTO @a;\n{FAILS}"
+
+
+@pytest.mark.parametrize(
+    ("begun", "mended", "options", "code"),
+    [
+        (DROPS, DROPS, {}, "dbdeploy_unknown_outcome"),
+        (DROPS, DROPS, {"on_unknown": "skip"}, None),
+        (f"CREATE TABLE b (n INT);\n{FAILS}", "CREATE TABLE c (n INT);\n", {}, "dbdeploy_done_part_changed"),
+        (KEEPS, "SELECT 1 INTO @a;\nDO @a;\n", {}, "dbdeploy_session_lost"),
+        (KEEPS, "SELECT 1 INTO @a;\nDO @a;\n", {"on_unknown": "retry"}, None),
+    ],
+)
+def test_the_plan_says_where_a_run_that_goes_on_would_be_refused(
+    deltas: Folder, begun: str, mended: str, options: dict[str, str], code: str | None
+) -> None:
+    deltas.rows("CREATE TABLE kind (n INT)")
+    deltas.write(_1_more=begun)
+    assert deltas.here()["failed"]
+    deltas.write(_1_more=f"{mended}DO 2;\n-- @UNDO\nDO 3;")
+    planned = deltas.run(check=True, diff=True, **options)
+    refused = "a run is refused here" in planned["diff"]["prepared"]
+    assert (refused, len(planned.get("warnings", []))) == (code is not None, int(code is not None)), planned
+    result = deltas.here(**options)
+    assert result.get("error_code") == code
+    if code:
+        assert all(
+            f"-- a run is refused here: {line}\n" in planned["diff"]["prepared"] for line in result["msg"].split("\n")
+        )
+    else:
+        number = result["applied"][0]["resumed_at"] + 1
+        assert f"1_more.sql; resumes at statement {number}\n" in planned["diff"]["prepared"]
+
+
 @pytest.fixture()
 def watched(mariadb: MariaDB) -> Iterator[MariaDB]:
     """The server, writing down what it is asked."""
