@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pymysql
 import pytest
@@ -116,7 +117,7 @@ KEEPS = f"SELECT 1 INTO @a;\n{FAILS}"
     ],
 )
 def test_the_plan_says_where_a_run_that_goes_on_would_be_refused(
-    deltas: Folder, begun: str, mended: str, options: dict[str, str], code: str | None
+    deltas: Folder, begun: str, mended: str, options: dict[str, Any], code: str | None
 ) -> None:
     deltas.rows("CREATE TABLE kind (n INT)")
     deltas.write(_1_more=begun)
