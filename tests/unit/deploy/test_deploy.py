@@ -389,6 +389,7 @@ def test_hooks_of_no_moment_and_of_no_file_are_refused(tmp_path: Path) -> None:
     }  # fmt: skip
     assert evaluated("deploy", "deploy__hook_refusals", {"deploy_hooks": hooks}) == [
         "deploy_hooks names no such moment: after_smoke.",
+        "deploy_hooks takes whole paths: begin hooks/tell.yml with inventory_dir or playbook_dir.",
         f"deploy_hooks names files that are not there: {tmp_path}/missing.yml.",
         "deploy_hooks names files with meta: end_play, which ends a deploy as if it were done:"
         f" {tmp_path}/end0.yml, {tmp_path}/end1.yml.",
