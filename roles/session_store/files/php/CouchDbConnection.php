@@ -66,8 +66,7 @@ final class CouchDbConnection
      */
     private function ask(array $server, string $method, string $path, string $body): array
     {
-        $host = str_contains($server['host'], ':') ? '[' . trim($server['host'], '[]') . ']' : $server['host'];
-        $place = $host . ':' . ($server['port'] ?? 5984);
+        $place = Servers::host($server['host']) . ':' . ($server['port'] ?? 5984);
         // With 1.0 the server ends its answer by closing: it comes in one piece and needs no decoding.
         $head = "$method $path HTTP/1.0\r\nHost: $place\r\nAccept: application/json\r\n"
             . "Content-Type: application/json\r\nContent-Length: " . strlen($body) . "\r\n";

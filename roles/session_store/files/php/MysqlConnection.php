@@ -249,7 +249,7 @@ final class MysqlConnection
     {
         $place = isset($server['socket'])
             ? 'unix_socket=' . $server['socket']
-            : sprintf('host=%s;port=%d', $server['host'] ?? 'localhost', $server['port'] ?? 3306);
+            : sprintf('host=%s;port=%d', Servers::host($server['host'] ?? 'localhost'), $server['port'] ?? 3306);
         // Values are bytes: to look at each of them as text would take the server longer than to store it.
         $bytes = ($this->settings['former'] ?? []) === [] ? ', SESSION character_set_client = binary' : '';
         $options = [

@@ -42,6 +42,12 @@ final class Servers
         return $first + $last;
     }
 
+    /** A name or address as PHP wants it in front of a port: one of IPv6 in brackets. */
+    public static function host(string $host): string
+    {
+        return str_contains($host, ':') ? '[' . trim($host, '[]') . ']' : $host;
+    }
+
     public function count(): int
     {
         return count($this->servers);
