@@ -16,6 +16,7 @@ from .journal import Entry, Look, blocked_by, entries, left_out, owing, unfinish
 from .locks import elsewhere, way_out
 
 COMMAND = "ansible-playbook lamp.cluster."
+FORCE = " -e deploy_force_lock=true"
 HISTORY = 10
 HELD, FREE, UNKNOWN = "held", "free", "unknown"
 
@@ -146,10 +147,9 @@ def _next(  # noqa: PLR0911 (a table of cases, the first that holds)
     deploy, rollback = f"{COMMAND}deploy{given}", f"{COMMAND}rollback{given}"
     begun = unfinished(looks)
     if lock == HELD:
-        return (
-            "a deploy is running",
-            "wait for it; if it is surely dead, go on with -e deploy_force_lock=true",
-        )
+        ways = deploy + FORCE, rollback + FORCE
+        go_on = _begun(begun, *ways, database)[1] if begun else ways[0]
+        return "a deploy is running", f"wait for it; if it is surely dead: {go_on}"
     if begun:
         return _begun(begun, deploy, rollback, database)
     if blocked_by(looks, "deploy"):
