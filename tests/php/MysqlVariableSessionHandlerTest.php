@@ -73,6 +73,28 @@ final class MysqlVariableSessionHandlerTest extends MysqlTestCase
         }
     }
 
+    public function testASessionOfAnotherHandlersTableThatWasEndedMeanwhileStaysEnded(): void
+    {
+        $this->database->exec('CREATE TABLE variables (id VARCHAR(64), name VARCHAR(64), value BLOB, time INT)');
+        $names = ['layout' => 'variable', 'table' => 'variables', 'id' => 'id', 'name' => 'name', 'value' => 'value',
+            'time' => 'time', 'time_is' => 'changed_unix'];
+        $stored = [];
+        $request = function (array $variables, ?string $meanwhile = null) use ($names, &$stored): void {
+            $handler = Handlers::make(['former' => $names] + $this->settings());
+            $handler->open('', 'PHPSESSID');
+            $handler->read(self::ID);
+            $this->database->exec($meanwhile ?? 'DO 0');
+            $handler->write(self::ID, serialize($variables));
+            $stored[] = $this->database->query('SELECT name FROM variables ORDER BY name')->fetchAll(\PDO::FETCH_COLUMN);
+        };
+        $request(['user' => 1]);
+        $request(['user' => 1, 'a' => 1], 'UPDATE variables SET time = time - 1');
+        $request(['user' => 1, 'a' => 2, 'b' => 2], 'DELETE FROM variables');
+        $this->database->exec('DROP TABLE variables');
+        self::assertSame([['user'], ['a', 'user'], []], $stored);
+        self::assertSame('', $this->errors());
+    }
+
     public static function lockings(): iterable
     {
         yield ['none'];

@@ -30,13 +30,15 @@ final class FormerVariables extends FormerTable
     public function write(string $id, string $data, ?string $base, int $ttl): void
     {
         [$now, $before] = [Variables::split($data), Variables::split($base ?? '')];
+        // Where another request ended the session meanwhile, it stays ended.
+        [$if, $also] = $base === null ? ['', []] : [' AND EXISTS (SELECT 1 FROM {table} WHERE {id} = ?)', [$id]];
         foreach (array_diff_assoc($now, $before) as $name => $value) {
             $this->set($id, (string) $name, $value);
             // A row that had this value already counts as not changed: where it is, none is added.
             $this->send(
                 'INSERT INTO {table} ({id}, {name}, {value}, {time}) SELECT ?, ?, ?, ' . $this->stamp($ttl)
-                . ' FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE {id} = ? AND {name} = ?)',
-                [$id, (string) $name, $value, $id, (string) $name],
+                . " FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE {id} = ? AND {name} = ?)$if",
+                [$id, (string) $name, $value, $id, (string) $name, ...$also],
             );
         }
         foreach (array_keys(array_diff_key($before, $now)) as $name) {
