@@ -102,7 +102,7 @@ class Blocker:
         """What the web server of this host answers at ``address`` instead of by the rules; None if it is by them."""
         wanted = self.backend.rules.identify()
         url = f"{'/'.join(address.split('/', 3)[:3])}/.lamp-maintenance/{self.site.name}/rules"
-        return self._ask_until(lambda answer: answer.headers.get(RULES_ID) == wanted, url)
+        return self._ask_until(lambda answer: (answer.status, answer.headers.get(RULES_ID)) == (204, wanted), url)
 
     def examine(self) -> State | None:
         """The state of the site, proven; an open one by the rules that are in force.

@@ -53,6 +53,18 @@ def test_another_port_is_not_asked_for_at_that_of_the_probe(tmp_path: Path, monk
     assert asked == [("[::1]:8080", "http://shop.test/"), ("[::1]", "https://shop.test/")]
 
 
+def test_a_header_alone_does_not_tell_that_the_rules_are_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site("shop", str(tmp_path))
+    apache = Apache(site, [], 8404)
+    monkeypatch.setattr(apache.rules, "identify", lambda: "1")
+    monkeypatch.setattr(blocker, "fetch", lambda *_asked: Answer(404, {"x-lamp-rules": "1"}, ""))  # RewriteEngine Off
+    with pytest.raises(LampError) as raised:
+        Blocker(site, apache, "http://shop.test/", "127.0.0.1", 0).check_rules()
+    assert raised.value.code == "maintenance_not_in_force"
+
+
 def rows(*modes: str) -> str:
     return "".join(ROW.format(number=number, mode=mode, age=9) for number, mode in enumerate(modes))
 
