@@ -20,3 +20,8 @@ def test_sites_of_one_pool_share_its_status_and_pools_do_not() -> None:
         len({shop, socket("shop", maintenance_fpm_pool="own"), socket("shop", maintenance_fpm_service="php8.3-fpm")})
         == 3
     )
+
+
+def test_the_longest_name_of_a_variable_fits_into_nginxs_table() -> None:
+    word = evaluated("maintenance", "maintenance__word", {"maintenance_name": "shop.staging.customers.example.com"})
+    assert len(f"{word}_retry_after") <= 64 - 2 * 8 - 2  # a bucket less two pointers and the length
