@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.support.modules import BIN, COLLECTIONS, ModuleResult, run_module
-from tests.support.servers.apache import Apache
+from tests.support.servers.apache import MODULES, Apache
 from tests.support.servers.base import free_port
 from tests.support.servers.haproxy import HAProxy
 from tests.support.servers.nginx import Nginx
@@ -46,8 +46,19 @@ APPLICATION = {
 APACHE = """
     SetEnvIf Request_URI "^/redirected$" REDIRECT_STATUS=503
     Header always set Content-Security-Policy "default-src 'self'"
+    ErrorDocument 503 "The site's own"
+    RewriteRule "^/\\." /index.php [L]
+    RedirectMatch permanent "\\.(html|json)$" https://shop.test/
+    CacheEnable disk /style.css
+    CacheMinExpire 3600
+    CacheHeader On
+    <Location "/own-rules">
+        RewriteEngine Off
+    </Location>
     <LocationMatch "/\\.">
         Require all denied
+        Order allow,deny
+        Deny from all
     </LocationMatch>
     <FilesMatch "\\.(html|json)$">
         Require all denied
@@ -58,6 +69,7 @@ NGINX = """
     gzip on; expires 1h; etag on;
     add_header Content-Security-Policy "default-src 'self'" always;
     location ~ /\\. { deny all; }
+    if (!-e $request_filename) { rewrite ^ /index.php last; }
 """
 
 
@@ -91,7 +103,8 @@ class BlockableSite:
 
     def _server(self) -> Apache | Nginx | HAProxy:
         if self.backend == "apache":
-            return Apache(self.documents, APACHE)
+            modules = (*MODULES, "access_compat", "alias", "cache", "cache_disk")
+            return Apache(self.documents, f"{APACHE}\n    CacheRoot {self.folder}", modules)
         if self.backend == "nginx":
             return Nginx(self.documents, NGINX)
         self.behind = Nginx(self.documents)
@@ -171,7 +184,10 @@ class BlockableSite:
         """One request by curl."""
         url = f"http://{host}:{self.server.port}{path}"
         done = subprocess.run(
-            ["curl", "-gsi", "--max-time", "30", *arguments, url], capture_output=True, text=True, check=True
+            ["curl", "-gsi", "--path-as-is", "--max-time", "30", *arguments, url],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return Answer(done.stdout)
 
@@ -201,7 +217,7 @@ class BlockableSite:
 def site(request: pytest.FixtureRequest) -> Iterator[BlockableSite]:
     """An open site; a test leaves it open."""
     variables = {
-        "maintenance_allow": ["127.7.0.0/16", "2001:db8::/32"],
+        "maintenance_allow": [*(f"198.18.{number}.0/24" for number in range(70)), "127.7.0.0/16", "2001:db8::/32"],
         "maintenance_trusted_proxies": ["127.0.0.1", "127.7.0.9"],
         "maintenance_health_paths": ["/health.php", "/up"],
     }

@@ -37,7 +37,8 @@ REQUESTS = (
 )
 UNWANTED = {"etag", "last-modified", "expires", "x-client", "accept-ranges", "content-security-policy"}
 PATHS = (
-    "/", "/style.css", "/own.php", "/nowhere", "/index.php?a=1", "/health.php/x", "/up/x", "/a%2e%2e/x",
+    "/", "/style.css", "/own.php", "/nowhere", "/index.php?a=1", "/health.php/x", "/up/x", "/a%2e%2e/x", "/own-rules",
+    "/admin/../up", "/%75p",
     "/.lamp-maintenance/shop/nonce", "/.lamp-maintenance/shop/page/html/index.html",
     "/.lamp-bypass/abcdefghij0123456789abcdefghiX",
 )  # fmt: skip
@@ -132,6 +133,14 @@ def test_an_upload_is_blocked_however_large_it_is(blocked: BlockableSite, tmp_pa
     for more in ((), ("-H", "Expect:"), ("-H", "Expect:", "-H", "Transfer-Encoding: chunked")):
         answer = blocked.get("/", "--data-binary", f"@{upload}", *more)
         assert (answer.status, answer.headers.get("retry-after"), "Back" in answer.body) == (503, "77", True)
+
+
+@pytest.mark.parametrize("site", ["apache"], indirect=True)
+def test_what_a_cache_keeps_is_blocked(site: BlockableSite) -> None:
+    wait_until(lambda: "HIT" in site.get("/style.css").headers.get("x-cache", ""), "an answer from the cache")
+    site.maintenance("enabled")
+    assert site.get("/style.css").status == 503
+    site.maintenance("disabled")
 
 
 def test_people_and_programs_get_their_own_answer(blocked: BlockableSite) -> None:
