@@ -72,7 +72,7 @@ class Mysql:
         spared = []
         if selection.keep_ids:
             self._check_numbers("keep_ids", layout.id, selection.keep_ids)
-            spared.append(f"NOT {self._kept_ids(layout.id)}")
+            spared.append(f"NOT ({self._kept_ids(layout.id)})")
         if selection.keep_users:
             self._check_numbers("keep_users", layout.user, selection.keep_users)
             user = _mysql.quote_identifier(layout.user)

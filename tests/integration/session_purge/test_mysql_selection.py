@@ -80,6 +80,18 @@ def test_a_name_is_not_taken_for_the_number_of_all_who_are_not_logged_in(
     assert tables.sql("SELECT uid FROM s") == [(1,)]
 
 
+def test_all_but_those_to_keep_go_also_where_not_binds_closer_than_in(tables: Tables) -> None:
+    tables.sql("CREATE TABLE s (sid VARCHAR(9) PRIMARY KEY, uid INT)")
+    tables.sql("INSERT INTO s VALUES ('1', 1), ('2', 2)")
+    before = tables.sql("SELECT @@GLOBAL.sql_mode")[0][0]
+    tables.sql("SET GLOBAL sql_mode = 'HIGH_NOT_PRECEDENCE'")
+    try:
+        tables.purge("drupal", keep_ids=["1"])
+    finally:
+        tables.sql(f"SET GLOBAL sql_mode = '{before}'")
+    assert tables.sql("SELECT sid FROM s") == [("1",)]
+
+
 def test_an_error_in_where_shows_no_id_that_is_to_be_kept(tables: Tables) -> None:
     tables.sql("CREATE TABLE s (sid VARCHAR(40) PRIMARY KEY, uid INT)")
     with pytest.raises(LampError, match="error in your SQL syntax") as raised:
