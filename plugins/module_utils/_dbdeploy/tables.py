@@ -11,14 +11,15 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session imp
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import STRINGS, Statement
 
 SYSTEM = "('mysql', 'information_schema', 'performance_schema', 'sys')"
-TABLES = f"""SELECT t.TABLE_NAME FROM information_schema.TABLES t JOIN information_schema.ENGINES e
-ON e.ENGINE = t.ENGINE WHERE e.TRANSACTIONS <> 'YES' AND t.TABLE_TYPE = 'BASE TABLE' AND t.TABLE_SCHEMA NOT IN {SYSTEM}
-UNION ALL SELECT NULL FROM information_schema.ENGINES WHERE SUPPORT = 'DEFAULT' AND TRANSACTIONS <> 'YES'"""
-USERS = f"""SELECT EVENT_OBJECT_TABLE, ACTION_STATEMENT FROM information_schema.TRIGGERS
-WHERE TRIGGER_SCHEMA NOT IN {SYSTEM}
-UNION ALL SELECT TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS WHERE TABLE_SCHEMA NOT IN {SYSTEM}
-UNION ALL SELECT ROUTINE_NAME, ROUTINE_DEFINITION FROM information_schema.ROUTINES
-WHERE ROUTINE_SCHEMA NOT IN {SYSTEM}"""
+TABLES = f"""SELECT IF(t.TABLE_SCHEMA = DATABASE(), '', t.TABLE_SCHEMA), t.TABLE_NAME FROM information_schema.TABLES t
+JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
+WHERE e.TRANSACTIONS <> 'YES' AND t.TABLE_TYPE = 'BASE TABLE' AND t.TABLE_SCHEMA NOT IN {SYSTEM}
+UNION ALL SELECT '', NULL FROM information_schema.ENGINES WHERE SUPPORT = 'DEFAULT' AND TRANSACTIONS <> 'YES'"""
+USERS = f"""SELECT IF(s.place = DATABASE(), '', s.place), s.name, s.text FROM (
+SELECT TRIGGER_SCHEMA AS place, EVENT_OBJECT_TABLE AS name, ACTION_STATEMENT AS text FROM information_schema.TRIGGERS
+UNION ALL SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS
+UNION ALL SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_DEFINITION FROM information_schema.ROUTINES) s
+WHERE s.place NOT IN {SYSTEM}"""
 DYNAMIC = "execute"  # runs text that is known to nobody before, and may write to any table
 WORD = re.compile(r"[\w$]+")
 ENGINE = re.compile(r"engine(?!`?\s*=?\s*innodb)|myisam|\baria\b", re.IGNORECASE)
@@ -27,7 +28,10 @@ SYSTEM_TABLE_ANSI = re.compile(r"\"mysql\"\s*\.", re.IGNORECASE)
 
 
 class Tables:
-    """The names whose use writes to such a table: the table's own, and those of triggers, views and routines."""
+    """The names whose use writes to such a table: the table's own, and those of triggers, views and routines.
+
+    ``names`` has them by their database, in which they are told without it; of that which deltas are applied to it is ''.
+    """
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -36,21 +40,32 @@ class Tables:
     def refresh(self) -> None:
         """Look at what the server has now."""
         rows = self.session.query(TABLES)
-        self.default = any(name is None for (name,) in rows)  # tables are such unless they say otherwise
-        self.names = {name.lower() for (name,) in rows if name is not None}
+        self.default = any(name is None for _place, name in rows)  # tables are such unless they say otherwise
+        self.names: dict[str, set[str]] = {}
+        for place, name in rows:
+            if name is not None:
+                self.names.setdefault(place.lower(), set()).add(name.lower())
         if not self.names:
             return
-        self.names.add(DYNAMIC)
-        users = [(name.lower(), text or "") for name, text in self.session.query(USERS)]
+        if "" in self.names:
+            self.names[""].add(DYNAMIC)
+        users = [(place.lower(), name.lower(), text or "") for place, name, text in self.session.query(USERS)]
         while True:
-            found = {name for name, text in users if self.named_in(text, _words(text))} - self.names
+            found = {
+                (place, name)
+                for place, name, text in users
+                if name not in self.names.get(place, ()) and self.named_in(text, _words(text), place)
+            }
             if not found:
                 return
-            self.names |= found
+            for place, name in found:
+                self.names.setdefault(place, set()).add(name)
 
     def matters_to(self, text: str) -> bool:
         """Whether a delta of this text must be run with an eye on its tables."""
-        return bool(self.names or self.default or ENGINE.search(text) or SYSTEM_TABLE.search(text))
+        lower = text.lower()
+        named = any(place in lower for place in self.names)
+        return bool(named or self.default or ENGINE.search(text) or SYSTEM_TABLE.search(text))
 
     def escape_rollback(self, statement: Statement) -> bool:
         """Whether some of what ``statement`` writes would stay after a rollback."""
@@ -61,12 +76,20 @@ class Tables:
             return True
         return bool(self.names) and self.named_in(code, _words(bare) | _in_double_quotes(code))
 
-    def named_in(self, text: str, words: set[str]) -> bool:
-        """Whether one of the names is among ``words``, or is one of several words and stands anywhere in ``text``."""
-        if words & self.names:
-            return True
+    def named_in(self, text: str, words: set[str], home: str = "") -> bool:
+        """Whether ``text``, which is run in the database ``home``, names one; ``words`` are those of it that may.
+
+        A name of several words may stand anywhere in it.
+        """
         lower = text.lower()
-        return any(name in lower for name in self.names if not WORD.fullmatch(name))
+        return any(
+            (place in ("", home) or _any_of({place}, words, lower)) and _any_of(names, words, lower)
+            for place, names in self.names.items()
+        )
+
+
+def _any_of(names: set[str], words: set[str], lower: str) -> bool:
+    return bool(words & names) or any(name in lower for name in names if not WORD.fullmatch(name))
 
 
 def _words(text: str) -> set[str]:

@@ -39,6 +39,25 @@ def test_myisam_is_found_by_whatever_name_it_has(deltas: Folder, table: str, mad
     assert deltas.rows(f"SELECT n FROM `{table}`") == [(1,)]
 
 
+def test_a_table_of_that_name_in_another_database_is_another_table(deltas: Folder) -> None:
+    other = f"{deltas.database}_old"
+    deltas.rows(f"CREATE DATABASE {other}")
+    deltas.rows(f"CREATE TABLE {other}.item (n INT) ENGINE=MyISAM")
+    deltas.rows(TABLE)
+    row = "INSERT INTO item VALUES (1, 'a');\n"
+    deltas.write(_1_rows=row + row)
+    failed = deltas.here()
+    assert (failed["error_code"], failed["database_changed"]) == ("dbdeploy_statement_failed", False), failed
+    assert deltas.rows("SELECT id FROM item") == []
+    row = f"INSERT INTO {other}.item VALUES (1);\n"
+    deltas.write(_1_rows=f"{row}INSERT INTO nowhere VALUES (1);")
+    assert deltas.here()["failed_delta"]["statement"] == 2
+    deltas.write(_1_rows=row)
+    assert not deltas.here().get("failed")
+    assert deltas.rows(f"SELECT n FROM {other}.item") == [(1,)]
+    deltas.rows(f"DROP DATABASE {other}")
+
+
 @pytest.mark.parametrize("through", ["trigger", "view", "function", "text", "procedure"])
 def test_myisam_is_found_behind_what_uses_it(deltas: Folder, through: str) -> None:
     deltas.rows("CREATE TABLE log (n INT) ENGINE=MyISAM")

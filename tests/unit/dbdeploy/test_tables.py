@@ -12,11 +12,14 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import tabl
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script import split
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.tables import Tables
 
-MYISAM = [("log",), ("my-log",), ("ärger",)]
+MYISAM = [("", "log"), ("", "my-log"), ("", "ärger"), ("old", "item2"), ("old shop", "item2")]
 USERS = [
-    ("Item", "BEGIN -- don't\n INSERT INTO `my-log` VALUES (NEW.n); END"),
-    ("other", "SET NEW.n = 1"),
-    ("runs_text", "BEGIN PREPARE added FROM @sql; EXECUTE added; END"),
+    ("old", "item3", "SET NEW.n = 1; INSERT INTO item2 VALUES (1)"),
+    ("new", "item4", "INSERT INTO item2 VALUES (1)"),
+    ("", "past", "select `old`.`item2`.`n` AS `n` from `old`.`item2`"),
+    ("", "Item", "BEGIN -- don't\n INSERT INTO `my-log` VALUES (NEW.n); END"),
+    ("", "other", "SET NEW.n = 1"),
+    ("", "runs_text", "BEGIN PREPARE added FROM @sql; EXECUTE added; END"),
 ]
 
 
@@ -45,6 +48,14 @@ class Server:
         ("UPDATE other SET my = 1, log2 = 2", False),
         ("INSERT INTO other VALUES ('see the log', \"see the log\", 'https://mysql.com')", False),
         ("SHOW CREATE TABLE log", False),
+        ("UPDATE item2 SET n = 1", False),
+        ("UPDATE old.item2 SET n = 1", True),
+        ("UPDATE `Old Shop`.`item2` SET n = 1", True),
+        ("UPDATE new.item2 SET n = 1", False),
+        ("INSERT INTO old.item3 VALUES (1)", True),
+        ("INSERT INTO item3 VALUES (1)", False),
+        ("INSERT INTO new.item4 VALUES (1)", False),
+        ("INSERT INTO past VALUES (1)", True),
         ("EXECUTE added", True),
         ("EXECUTE IMMEDIATE CONCAT('INSERT INTO l', 'og VALUES (1)')", True),
         ("CALL runs_text()", True),
