@@ -30,7 +30,7 @@ SYSTEM_TABLE_ANSI = re.compile(r"\"mysql\"\s*\.", re.IGNORECASE)
 class Tables:
     """The names whose use writes to such a table: the table's own, and those of triggers, views and routines.
 
-    ``names`` has them by their database, in which they are told without it; of that which deltas are applied to it is ''.
+    ``names`` has them by their database, in which they are told without it; '' is the one that deltas are applied to.
     """
 
     def __init__(self, session: Session) -> None:
