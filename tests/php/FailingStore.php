@@ -23,6 +23,14 @@ final class FailingStore extends Store
     /** @var list<string>  methods that were called */
     public array $asked = [];
 
+    public function open(string $path, string $name, bool $goesOn): void
+    {
+        parent::open($path, $name, $goesOn);
+        if (in_array('open', $this->fails, true)) {
+            trigger_error('the connection is gone');
+        }
+    }
+
     private function ask(string $method): void
     {
         $this->asked[] = $method;

@@ -210,6 +210,21 @@ final class SaveHandlerTest extends TestCase
         $this->assertStored(['a' => 1], (string) session_id());
     }
 
+    public function testOpeningSaysNothingOnThePage(): void
+    {
+        session_start();
+        $this->store->fails = ['open'];
+        $said = null;
+        set_error_handler(static function (int $_level, string $text) use (&$said): bool {
+            $said = $text;
+            return true;
+        });
+        session_reset();
+        restore_error_handler();
+        self::assertNull($said);
+        self::assertSame(self::CART, $_SESSION);
+    }
+
     public function testAFaultAtTheEndIsLoggedAlone(): void
     {
         session_start();

@@ -37,7 +37,7 @@ final class SaveHandler implements
     public function open(string $path, string $name): bool
     {
         if (!$this->isKept()) {
-            $this->store->open($path, $name, self::isGivenANewId());
+            $this->attempt('open', fn () => $this->store->open($path, $name, self::isGivenANewId()));
         }
         return true;
     }
