@@ -10,9 +10,10 @@ import json
 import re
 
 # Self-contained: no other request would be answered. The script looks whether the site is back and then loads it; the
-# answer of a proxy that finds no web server, or was asked too often, does not mean that. It never repeats a form that
-# was sent, as location.replace is a GET; to an address with a # that would be a jump within the page alone. Without
-# scripts the page loads itself anew. HAProxy sends it as one line, hence no comment that a line's end closes.
+# answer of a proxy that finds no web server, or was asked too often, does not mean that. One that leads elsewhere, as
+# to HTTPS or to a login, does; followed to another origin, a browser would hide it. The script never repeats a form
+# that was sent, as location.replace is a GET; to an address with a # that would be a jump within the page alone.
+# Without scripts the page loads itself anew. HAProxy sends it as one line, hence no comment that a line's end closes.
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -57,7 +58,7 @@ p {{ margin: 0 0 1.25rem; overflow-wrap: anywhere; }}
 (function watch(wait) {{
   setTimeout(async function () {{
     try {{
-      const answer = await fetch(location.href, {{ method: "HEAD", cache: "no-store" }});
+      const answer = await fetch(location.href, {{ method: "HEAD", cache: "no-store", redirect: "manual" }});
       if (![429, 502, 503, 504].includes(answer.status)) {{
         document.getElementById("status").textContent = "The site is back: loading it now.";
         if (location.href.includes("#")) location.reload(); else location.replace(location.href);

@@ -82,10 +82,12 @@ const document = { getElementById: () => ({}) };
 const setTimeout = next => setImmediate(next);
 let asked = 0;
 const done = how => console.log(`${how} after ${asked}`);
-async function fetch(_url, { method }) {
+async function fetch(_url, { method, redirect }) {
   const answer = answers[asked++];
   if (method !== "HEAD" || answer === 0) throw new Error("no network");
-  return { status: answer, headers: new Map() };
+  if (answer !== 302) return { status: answer, headers: new Map() };
+  if (redirect !== "manual") throw new Error("no answer of another origin for a script");
+  return { status: 0, type: "opaqueredirect" };
 }
 eval(script);
 """
@@ -97,6 +99,7 @@ eval(script);
     [
         ("http://shop.test/", [503, 200], "replace http://shop.test/ after 2"),
         ("http://shop.test/", [503, 0, 502, 429, 504, 404], "replace http://shop.test/ after 6"),
+        ("http://shop.test/", [503, 302], "replace http://shop.test/ after 2"),
         ("http://shop.test/#/cart", [200], "reload after 1"),  # replace would only jump within the page
         ("http://shop.test/#", [200], "reload after 1"),
     ],
