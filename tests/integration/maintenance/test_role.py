@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import socket
 import subprocess
 from contextlib import closing
 from pathlib import Path
@@ -176,6 +177,17 @@ def test_what_keeps_nginx_from_starting_is_taken_back_before_a_reload(site: Bloc
     assert subprocess.run([site.folder / "bin" / "nginx", "-t", "-q"], check=False).returncode == 1
     site.role(maintenance_reload_command=[], maintenance_service="none")  # there is no service to reload here
     assert site.rules.read_text() == text
+
+
+@pytest.mark.parametrize("site", ["apache"], indirect=True)
+def test_a_port_that_something_else_has_is_named_before_a_reload_ends_apache(site: BlockableSite) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.2", 0)) as elsewhere:
+        port = taken.getsockname()[1]
+        code, output = site.role(maintenance_name="other", maintenance_status_port=port)
+        assert (code, f"Something else listens on port {port}" in " ".join(output.split())) == (2, True), output
+        code, output = site.role("main", "--check", maintenance_status_port=elsewhere.getsockname()[1])
+        assert code == 0, output
+    assert not list(site.server.folder.glob("**/*other*"))
 
 
 @pytest.mark.parametrize("site", ["haproxy"], indirect=True)
