@@ -21,7 +21,7 @@ TOKEN = re.compile(
 )
 # The same where a backslash is a character like any other.
 PLAIN_TOKEN = re.compile(TOKEN.pattern.replace(r"[^'\\]|\\.", "[^']").replace(r'[^"\\]|\\.', '[^"]'), TOKEN.flags)
-KINDS = frozenset(["PROCEDURE", "FUNCTION", "TRIGGER", "EVENT"])
+KINDS = frozenset(["PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "PACKAGE"])
 BEFORE_KIND = frozenset(
     ["CREATE", "ALTER", "OR", "REPLACE", "DEFINER", "=", "@", "AGGREGATE", "CURRENT_USER", "(", ")"]
 )

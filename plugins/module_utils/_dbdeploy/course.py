@@ -142,7 +142,11 @@ class Course:
             sure = not self.alone and statement.first_word in COMMIT_SURELY
             row = self.row(index, running=True)
             yield Step(self.changelog.state_sql([row]), row=row)
+            if statement.blocks_itself:
+                yield Step("SET autocommit = 1")
             yield Step(statement.text, index, durable=after if sure else None, open_end=statement.in_steps)
+            if statement.blocks_itself:
+                yield Step("SET autocommit = 0")
             follower = self.statements[after].kind if after < len(self.statements) else ""
             if not sure or follower not in ("", DDL):  # else the next record says it, and is as soon
                 yield from self._record([self.progress(after)], after, open_end=not sure)

@@ -22,6 +22,7 @@ SET_FOR = re.compile(r"SET\s+STATEMENT\b.*?\bFOR\s+(?=[A-Za-z(])", re.IGNORECASE
 NOT_OF_SESSION = re.compile(r"SET\s+(@@)?(GLOBAL|PERSIST|PERSIST_ONLY|TRANSACTION|INSERT_ID)\b", re.IGNORECASE)
 TEMPORARY = re.compile(r"(CREATE(\s+OR\s+REPLACE)?|DROP)\s+TEMPORARY\b", re.IGNORECASE)
 ONE_AFTER_ANOTHER = re.compile(r"(DROP|((CREATE(\s+OR\s+REPLACE)?|ALTER|RENAME)\s+(USER|ROLE)))\b", re.IGNORECASE)
+EXCHANGE = re.compile(r"\bEXCHANGE\s+PARTITION\b", re.IGNORECASE)
 DROPS_FIRST = re.compile(r"CREATE\s+OR\s+REPLACE\s+(TABLE|SEQUENCE|USER|ROLE|DATABASE|SCHEMA)\b", re.IGNORECASE)
 VARIABLE = re.compile(r"(?<![\w@])@[\w$.`]+")
 NAMED_LOCK = re.compile(r"_LOCKS?\b", re.IGNORECASE)
@@ -97,6 +98,11 @@ class Statement:
         """Whether it is DDL that may fail at a later step: at one of several tables or users, or after a drop."""
         several = ONE_AFTER_ANOTHER.match(self.code) and "," in self.bare
         return self.kind == DDL and bool(several or DROPS_FIRST.match(self.code))
+
+    @property
+    def blocks_itself(self) -> bool:
+        """Whether it is DDL that waits in vain for the rows that it read itself, unless autocommit is on."""
+        return self.kind == DDL and bool(EXCHANGE.search(self.text))
 
     @property
     def writes(self) -> bool:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.deltas import TABLE, Folder
@@ -22,6 +24,26 @@ def test_a_delta_may_choose_the_isolation_of_its_transaction(deltas: Folder, bef
     deltas.write(_3_row=f"{READ_COMMITTED}INSERT INTO item VALUES (2, 'b');")
     assert not deltas.here().get("failed")
     assert deltas.rows("SELECT id FROM item") == [(1,), (2,)]
+
+
+def test_a_partition_is_exchanged_although_its_rows_are_looked_at(deltas: Folder, tmp_path: Path) -> None:
+    deltas.rows("CREATE TABLE kept (n INT) PARTITION BY RANGE (n) (PARTITION low VALUES LESS THAN (10))")
+    deltas.rows("CREATE TABLE row_of (n INT)")
+    deltas.rows("INSERT INTO row_of VALUES (5)")
+    exchange = "ALTER TABLE kept EXCHANGE PARTITION low WITH TABLE row_of;"
+    deltas.write(_1_more=f"INSERT INTO row_of VALUES (6);\n{exchange}\nINSERT INTO row_of VALUES (7);")
+    result = deltas.here()
+    assert not result.get("failed"), result
+    assert deltas.rows("SELECT n FROM kept ORDER BY n") == [(5,), (6,)]
+    deltas.write(_2_back=f"{exchange}\nDELETE FROM nowhere;")
+    assert deltas.here(lock_wait_timeout=1)["failed_delta"]["statement"] == 2
+    deltas.write(_2_back=exchange)
+    assert not deltas.here().get("failed")
+    deltas.write(_3_again=exchange)
+    script = tmp_path / "do.sql"
+    deltas.here(output_file=str(script))
+    assert deltas.server.client(script.read_text(), deltas.database).returncode == 0
+    assert deltas.rows("SELECT n FROM kept ORDER BY n") == [(5,), (6,)]
 
 
 @pytest.mark.parametrize(("reads", "tries"), [("", 0), ("SELECT COUNT(*) FROM item;\n", 1)])

@@ -29,6 +29,8 @@ def texts(script: str) -> list[str]:
         ("/*!40101 SET NAMES utf8 */;", ["/*!40101 SET NAMES utf8 */"]),
         ("DELIMITER //\nCREATE PROCEDURE p() BEGIN SELECT 1; END//\nDELIMITER ;\nx;",
          ["CREATE PROCEDURE p() BEGIN SELECT 1; END", "x"]),
+        ("DELIMITER //\nCREATE PACKAGE p AS FUNCTION f RETURN INT; PROCEDURE g; END//\nDELIMITER ;\nx;",
+         ["CREATE PACKAGE p AS FUNCTION f RETURN INT; PROCEDURE g; END", "x"]),
         ("CREATE PROCEDURE p() BEGIN SELECT 1; END; x", ["CREATE PROCEDURE p() BEGIN SELECT 1; END", "x"]),
         ("CREATE PROCEDURE p() SELECT 1; x", ["CREATE PROCEDURE p() SELECT 1", "x"]),
         ("BEGIN; INSERT INTO t VALUES (1); COMMIT", ["BEGIN", "INSERT INTO t VALUES (1)", "COMMIT"]),
