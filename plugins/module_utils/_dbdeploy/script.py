@@ -26,6 +26,7 @@ COMMANDS = {
     "source": True, "ssl_session_data_print": True, "status": False, "system": True, "tee": True,
     "warnings": False, "query_attributes": True,
 }  # fmt: skip
+MARKS = frozenset("-#/")  # what a line begins with that may be the tag, or the marker of the undo part
 LONGEST_DELIMITER = 15
 STOPS = re.escape("\\'\"`#-/*;")  # characters that may mean more than themselves
 PLAIN = {";": re.compile(f"[^{STOPS}]+")}  # runs of others, by what the delimiter begins with
@@ -34,6 +35,7 @@ SPACE = " \t\n\v\f\r"
 TRAILING = "".join(chr(code) for code in range(33)) + "\x7f"  # what the client cuts off the end of a statement
 UNDO = re.compile(r"[ \t]*--[ \t]*(?://)?[ \t]*@UNDO[ \t]*", re.IGNORECASE)
 TAG = re.compile(r"[ \t]*--[ \t]*@DROP-SESSIONS[ \t]*", re.IGNORECASE)
+NEARLY_UNDO = re.compile(r"[ \t]*(--|#|/\*)[ \t]*(//[ \t]*@?|@)UNDO\b", re.IGNORECASE)
 NEARLY_TAG = re.compile(r"[ \t]*(--|#|/\*)[ \t]*@DROP[ \t_-]*SESSIONS?\b", re.IGNORECASE)
 MODE_WORDS = re.compile(r"\bsql_mode\b", re.IGNORECASE)
 ASSIGNMENT = re.compile(
@@ -147,20 +149,28 @@ class Splitter:
         last = len(self.lines) - 1
         for number, line in enumerate(self.lines, 1):
             self.number = number
-            if not self.quote and not self.comment and "@" in line:
-                if UNDO.fullmatch(line) and self.statements is self.parts.do:
-                    self.finish()
-                    self.restart(self.parts.undo)
-                    continue
-                if TAG.fullmatch(line) and self.statements is self.parts.do:
-                    self.parts.tagged = True
-                elif NEARLY_TAG.match(line):
-                    self.refuse_tag(line.strip())
+            if not self.quote and not self.comment and line.lstrip()[:1] in MARKS and self.marker(line):
+                continue
             if not self.out and not self.quote and not self.comment and self.command_line(line):
                 continue
             self.read_line(line, number <= last)
         self.finish()
         return self.parts
+
+    def marker(self, line: str) -> bool:
+        """Whether ``line`` is the marker of the undo part; the tag is noted, and what is nearly one of them refused."""
+        do = self.statements is self.parts.do
+        if do and UNDO.fullmatch(line):
+            self.finish()
+            self.restart(self.parts.undo)
+            return True
+        if do and TAG.fullmatch(line):
+            self.parts.tagged = True
+        elif do and NEARLY_UNDO.match(line):
+            self.refuse_marker(line.strip())
+        elif NEARLY_TAG.match(line):
+            self.refuse_tag(line.strip())
+        return False
 
     def command_line(self, line: str) -> bool:
         """Obey DELIMITER; refuse a line that the client would take as another command of its own."""
@@ -342,6 +352,17 @@ class Splitter:
             "dbdeploy_bad_tag",
             f"{self.name}, line {self.number}: {line!r} {why}.",
             f"Write {tag} in front of the undo part, alone on its line; or take the @ out, if it is only a remark.",
+        )
+
+    def refuse_marker(self, line: str) -> t.NoReturn:
+        """What is below such a line would be run, to undo what was just done.
+
+        :raises LampError: always
+        """
+        raise LampError(
+            "dbdeploy_bad_tag",
+            f"{self.name}, line {self.number}: {line!r} is not the marker -- @UNDO of the undo part.",
+            "Write -- @UNDO alone on its line; or take the @ and the // out, if it is only a remark.",
         )
 
     def refuse(self, command: str) -> t.NoReturn:

@@ -149,6 +149,32 @@ def test_what_is_nearly_the_tag_is_refused_by_name_and_line(line: str) -> None:
     assert (failure.value.code, "007_x.sql, line 2" in str(failure.value)) == ("dbdeploy_bad_tag", True)
 
 
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        ("-- //@UNDO the table", True),
+        ("--//@undo;", True),
+        ("-- @UNDO: see ticket 5", True),
+        ("# @UNDO", True),
+        ("/* //@UNDO */", True),
+        ("--//UNDO", True),
+        ("-- undo is below", False),
+        ("-- @undoable", False),
+        ("SELECT 1 -- @UNDO is a marker", False),
+        ("-- // @UNDO", False),
+    ],
+)
+def test_what_is_nearly_the_marker_is_refused_as_the_undo_part_would_be_run(line: str, refused: bool) -> None:
+    script = f"SELECT 1;\n{line}\n"
+    if refused:
+        with pytest.raises(LampError, match=r"007_x\.sql, line 2: .* is not the marker -- @UNDO") as failure:
+            parts(script, "007_x.sql")
+        assert failure.value.code == "dbdeploy_bad_tag"
+    else:
+        assert len(parts(script).do) == 1 + script.count("SELECT 1 ")
+    assert parts(f"SELECT 1;\n-- @UNDO\n{line.replace('SELECT 1', '')}\n").undo == []
+
+
 def test_a_tag_in_the_undo_part_is_refused() -> None:
     with pytest.raises(LampError, match=r"007_x\.sql, line 3: '-- @DROP-SESSIONS' does nothing in the undo part"):
         parts("SELECT 1;\n-- @UNDO\n-- @DROP-SESSIONS\n", "007_x.sql")
