@@ -166,7 +166,10 @@ options:
     type: str
     default: ""
   restore:
-    description: Whether O(state=active) and O(state=inactive) put back what was kept for O(run).
+    description:
+      - Whether O(state=active) and O(state=inactive) put back what was kept for O(run).
+      - O(release) may then name what this module did not stage, such as V(/srv/shop). V(<path>/current) leads to that
+        folder again, of which nothing is rendered or proven.
     type: bool
     default: false
   package:

@@ -224,24 +224,29 @@ class Work:
             self.probe.prove(folder, since)
         return {"changed": bool(todo), "todo": todo, "reloaded": services, "kept": replaced.places}
 
-    def deactivate(self) -> Result:
-        """Have no release live, as before the first one: ``current`` goes."""
-        current = self.layout.current_release()
+    def leave(self, to: str = "") -> Result:
+        """Have no release live: ``current`` goes, as before the first one, or leads to a folder of others again."""
+        current = self.layout.current_release() or ""
         replaced = Replaced(self.layout, self.params["run"])
         back = replaced.due() if self.params["restore"] else []
         todo = [f"put {kept['path']} back" for kept in back]
-        todo += [f"switch from {current} to nothing"] if current else []
-        services = sorted({*self.state.reload, *(self.params["services"] if current else ())})
+        todo += [f"switch from {current or 'nothing'} to {to or 'nothing'}"] if current != to else []
+        services = sorted({*self.state.reload, *(self.params["services"] if current != to else ())})
         todo += [f"reload {service}" for service in services]
         if todo and not self.check_mode:
             self.state.reload = services
-            self.state.history = [name for name in self.state.lived(current) if name != current]
+            self.state.history = [name for name in self.state.lived(current or None) if name != current]
             self.state.save()
             replaced.put_back(back)
-            if current:
-                switch_off(self.layout)
+            if current != to:
+                switch(self.layout, to) if to else switch_off(self.layout)
             reload_services(self.state)
-        return {"changed": bool(todo), "todo": todo, "release": "", "reloaded": services, "kept": replaced.places}
+        return {"changed": bool(todo), "todo": todo, "release": to, "reloaded": services, "kept": replaced.places}
+
+    def _is_of_others(self, name: str) -> bool:
+        """Whether what was live before is no release of ours: what is known of it is that it is there."""
+        folder = name if os.path.isabs(name) else self.layout.release(check_release_name(name))
+        return os.path.isdir(folder) and not self.layout.is_staged(name)
 
     def settle(self) -> Result:
         """Forget what a run replaced: it has come to its end."""
@@ -293,9 +298,11 @@ class Work:
 
     def _act(self, wanted: str) -> Result:
         self.state = State(self.layout)
-        at_all = {"pruned": self.prune, "inactive": self.deactivate, "settled": self.settle}
+        at_all = {"pruned": self.prune, "inactive": self.leave, "settled": self.settle}
         if wanted in at_all:
             result = at_all[wanted]()
+        elif wanted == "active" and self.params["restore"] and self._is_of_others(self.params["release"]):
+            result = self.leave(self.params["release"])
         else:
             name = check_release_name(self.params["release"])
             actions = {

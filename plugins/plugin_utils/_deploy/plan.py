@@ -20,12 +20,17 @@ DEPLOYED = "deployed"  # what the journal has of a deploy that came to its end
 
 
 def _ways_back(looks: t.Mapping[str, Look], from_: t.Mapping[str, str], lossy: bool = False) -> dict[str, bool]:
-    """Whether one of the hosts has the release that it would go back to, and whether each has. A new one needs none.
+    """Whether one of the hosts has what it would go back to, and whether each has. A new one needs nothing.
+
+    That is a release, or, as long as it is live, what somebody else deployed.
 
     :param lossy: the settings of that release are not kept, so that there is no way back to it
     """
     whole = [
-        from_[host] in [known["release"] for known in look["releases"]] for host, look in looks.items() if from_[host]
+        from_[host] in [known["release"] for known in look["releases"]]
+        or (from_[host] == look["current"] and look["current_whole"])
+        for host, look in looks.items()
+        if from_[host]
     ]
     return {"can_go_back": any(whole) and not lossy, "all_can_go_back": bool(whole) and all(whole) and not lossy}
 

@@ -43,6 +43,12 @@ def no_way_back(looks: t.Mapping[str, Look], target: str) -> list[str]:
     """Where the hosts cannot run the release that is gone back to, or are not to."""
     if not target:
         return ["There is no earlier good release on the web hosts. Deploy one instead."]
+    if target.startswith("/"):
+        return [
+            f"What was live before is no release of this collection, but the folder {target}. Finish the deploy; or, if"
+            " that code works with the database as it is, have current lead there by hand on each web host, and open"
+            " the site with lamp.cluster.maintenance (maintenance_state=disabled, maintenance_force=true)."
+        ]
     missing = [host for host, look in looks.items() if target not in [known["release"] for known in look["releases"]]]
     if missing:
         good = set.intersection(

@@ -68,6 +68,24 @@ def test_an_undo_opens_nothing_where_the_code_could_not_be_put_back(
     assert "So: all is well" in output
 
 
+def test_a_first_deploy_that_fails_gives_the_site_back_to_what_was_there(controller: Controller, database: str) -> None:
+    before = controller.folder / f"{database}-before"
+    before.mkdir()
+    (before / "index.php").write_text("<?php echo 'of others';")
+    currents = [controller.folder / host / database / "current" for host in "ab"]
+    for current in currents:
+        current.parent.mkdir(parents=True)
+        current.symlink_to(before)
+    code, output = controller.run(
+        [controller.play([deploy(controller, database, "1", "", deploy_mode="window", **BAD)])]
+    )
+    assert code != 0
+    assert "Nothing had been changed in the database" in output, output
+    assert told(controller, database) == [("failed, put back", True, False)] * 2
+    assert [current.resolve() for current in currents] == [before] * 2
+    assert controller.site.get().status == 200
+
+
 @pytest.mark.long
 def test_an_undo_opens_what_was_open_before_and_not_what_an_operator_had_blocked(
     controller: Controller, database: str, mariadb: MariaDB

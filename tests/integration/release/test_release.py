@@ -61,6 +61,26 @@ def test_a_host_has_no_live_release_again_as_before_its_first_one(source: Path, 
     assert on_host(root, "active", release=first)["current"] == first
 
 
+@pytest.mark.parametrize("place", ["elsewhere", "releases/20261120"], ids=["elsewhere", "among the releases"])
+def test_current_leads_again_to_what_somebody_else_deployed(source: Path, tmp_path: Path, place: str) -> None:
+    root, others = tmp_path / "app", tmp_path / "app" / place
+    others.mkdir(parents=True)
+    (root / "current").symlink_to(others)
+    given = built(source)
+    was = on_host(root, "staged", **given)["current"]
+    on_host(root, "active", release=given["release"])
+    back = {"release": was, "restore": True}
+    plan, done = (on_host(root, "active", check=check, diff=True, **back) for check in (True, False))
+    assert (plan["changed"], plan["diff"], done["changed"]) == (True, done["diff"], True)
+    assert (done["release"], done["current"], done["previous"]) == (was, was, "")
+    assert (root / "current").resolve() == others
+    assert not on_host(root, "active", **back)["changed"]
+    others.rmdir()
+    on_host(root, "active", release=given["release"])
+    assert on_host(root, "active", **back)["error_code"] in ("release_bad_name", "release_not_staged")
+    assert (root / "current").resolve().name == given["release"]
+
+
 def test_old_releases_go_and_a_rejected_one_does_not_come_back(source: Path, tmp_path: Path) -> None:
     root = tmp_path / "app"
     names = staged_and_live(source, root, 3)

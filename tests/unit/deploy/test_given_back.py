@@ -186,7 +186,8 @@ def test_a_host_whose_switch_failed_takes_no_requests_until_a_run_succeeded_ther
     ],
 )
 def test_a_new_or_broken_host_keeps_the_others_from_nothing(current: list[str], recovery: str, undo: str) -> None:
-    two = {f"w{number}": {**looks()["w0"], "current": name} for number, name in enumerate(current)}
+    each = [{**looks()["w0"], "current": name, "current_whole": name == "a"} for name in current]
+    two = {f"w{number}": one for number, one in enumerate(each)}
     plan = deploy_plan(two, "now", "b", ["w0", "w1"], [{"name": "1.sql", "number": 1}], False, "auto", [])
     switched = hosts(release_activated={"release": "b", "changed": True})
     assert evaluated("deploy__safe_recovery", plan, **switched) == recovery

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.lamp.cluster.plugins.modules.deploy_info import releases
 from ansible_collections.lamp.cluster.plugins.plugin_utils._deploy.standing import standing
 
-from tests.unit.deploy.test_deploy import FREE, QUIET, look
+from tests.unit.deploy.test_deploy import FREE, QUIET, back, entry, look, plan
 
 
 @pytest.mark.parametrize(("target", "name"), [("releases/20260101120000Z", "20260101120000Z"), ("old", "old")])
@@ -30,3 +30,16 @@ def test_the_status_says_so_and_goes_on_with_the_first_deploy() -> None:
     assert (told["verdict"], told["next"]) == ("nothing was deployed yet", "ansible-playbook lamp.cluster.deploy")
     told = standing({"w0": look("b"), "w1": look("old", releases="", current_whole=True)}, FREE, QUIET, [])
     assert told["verdict"] == "the web hosts run different releases"
+
+
+def test_it_can_be_gone_back_to_as_long_as_it_is_live() -> None:
+    there, gone = (look("/srv/shop", current_whole=whole) for whole in (True, False))
+    both, one = plan(there, there), plan(there, gone)
+    assert (both["can_go_back"], both["all_can_go_back"]) == (True, True)
+    assert (one["can_go_back"], one["all_can_go_back"]) == (True, False)
+
+
+def test_a_rollback_of_the_first_deploy_says_how_it_is_gone_back_to_by_hand() -> None:
+    begun = {**entry(numbers=[7], deltas_begun=True), "from": {"w0": "/srv/shop"}}
+    (refusal,) = back(look("b", owner="deploy", journal=[begun]))["refusals"]
+    assert "no release of this collection, but the folder /srv/shop. Finish the deploy; or" in refusal
