@@ -96,3 +96,14 @@ def test_a_server_that_stays_silent_is_asked_once_more_and_no_longer(shop: Shop,
     assert site.errors.count("could not write a session: no answer within 1 s") == 1
     way.troubles.clear()
     assert site.session() == {"count": 1}
+
+
+def test_a_server_that_hangs_up_is_not_taken_for_one_whose_packets_are_too_small(shop: Shop, way: Way) -> None:
+    site = shop("mysql", "none")
+    site.get(count="1")
+    for _time in range(4):
+        way.fail("UPDATE lamp_session")
+    site.get(count="1")
+    assert way.troubles == []
+    assert "could not write a session" in site.errors
+    assert "max_allowed_packet" not in site.errors

@@ -26,7 +26,7 @@ final class MysqlConnection
     /** Deadlock, or a conflict in Galera or Group Replication: nothing took effect, and the next try may succeed. */
     private const AGAIN = [1213, 3101, 1180];
 
-    /** A packet, or a value, that is too large; 2006 where the server only closes the connection. */
+    /** A packet, or a value, that is too large. */
     private const TOO_LARGE = 1153;
     private const TOO_LONG = 1406;
 

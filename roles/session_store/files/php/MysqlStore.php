@@ -182,7 +182,6 @@ abstract class MysqlStore extends Store
     {
         return match ($problem instanceof PDOException ? $problem->errorInfo[1] ?? 0 : 0) {
             1153 => '; raise max_allowed_packet on the server above the size of the largest session',
-            2006 => '; where the session is large, raise max_allowed_packet on the server above its size',
             1406 => '; a session, or a variable of one, may have 16 MiB less one byte',
             default => '',
         };
