@@ -41,7 +41,8 @@ from ansible_collections.lamp.cluster.plugins.module_utils._mysql import (
 # How often a transaction is begun again that left nothing behind.
 RETRIES = {LOCK_WAIT: 1, **dict.fromkeys(CONFLICTS, 5)}
 NEVER_BEGAN = (1044, 1054, 1064, 1136, 1142, 1143, 1146, 1305)  # errors of names, grants and grammar
-PACKET = 256 * 1024  # characters after which a packet is sent
+PACKET = 256 * 1024  # characters of a packet, unless a single statement has more
+LARGE = 1024 * 1024  # bytes of a statement that a server may be set not to take
 
 
 class Lock(t.Protocol):
@@ -209,9 +210,12 @@ class Runner:
         packet: list[Sent] = []
         size = 0
         for sent in steps:
+            if packet and size + len(sent.step.sql) > PACKET:
+                self._send_packet(packet)
+                packet, size = [], 0
             packet.append(sent)
             size += len(sent.step.sql)
-            if self._alone(sent) or size > PACKET:
+            if self._alone(sent):
                 self._send_packet(packet)
                 packet, size = [], 0
         if packet:
@@ -267,12 +271,7 @@ class Runner:
         self.took_effect = self.took_effect or job.durable > 0
         if number in LOST:
             self.in_doubt = True
-            where = _where(course, step.index) if step.index is not None else f"the records of {course.delta.name}"
-            raise LampError(
-                "dbdeploy_connection_lost",
-                f"{where}: the connection to the server was lost: {error}. Statement: {resume.shown(step.sql)}",
-                "Run the same command again: it resumes, or says what cannot be known.",
-            ) from error
+            raise _lost(course, step, error) from error
         self.session.roll_back()
         if step.index is None:
             if not step.open_end:  # else the record that a statement runs must stay
@@ -313,6 +312,17 @@ class Runner:
             "Mend the delta from that statement on and run the same command again: it resumes there.",
             failed_delta={"number": delta.number, "name": delta.name, "statement": index + 1, "error": number},
         )
+
+
+def _lost(course: Course, step: Step, error: Exception) -> LampError:
+    where = _where(course, step.index) if step.index is not None else f"the records of {course.delta.name}"
+    size = len(step.sql.encode())
+    hint = f" It has {size} bytes; max_allowed_packet says how many the server takes." if size > LARGE else ""
+    return LampError(
+        "dbdeploy_connection_lost",
+        f"{where}: the connection to the server was lost: {error}. Statement: {resume.shown(step.sql)}{hint}",
+        "Run the same command again: it resumes, or says what cannot be known.",
+    )
 
 
 def _where(course: Course, index: int) -> str:

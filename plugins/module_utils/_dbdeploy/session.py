@@ -12,7 +12,9 @@ from ansible_collections.lamp.cluster.plugins.module_utils import _mysql
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Connection
 
-LOST = (0, 2006, 2013, 2014, 2055)  # the connection is gone, and with it the answer
+# The connection is gone, and with it the answer; with the first three the server says why it closes it: it is shut
+# down, the packet is too large, somebody killed the connection.
+LOST = (1053, 1153, 1927, 0, 2006, 2013, 2014, 2055)
 
 
 def number_of(error: BaseException) -> int:

@@ -79,6 +79,20 @@ def test_no_connection_of_a_run_is_closed_while_another_one_works(deltas: Folder
     assert deltas.rows("SELECT n FROM seen") == [(28800,), (28800,)]
 
 
+def test_a_statement_that_is_too_large_for_the_server_is_named(deltas: Folder) -> None:
+    deltas.rows("CREATE TABLE image (b LONGTEXT)")
+    deltas.write(_1_small="INSERT INTO image VALUES ('a');", _2_big=f"INSERT INTO image VALUES ('{'b' * 1200000}');")
+    deltas.rows("SET GLOBAL max_allowed_packet = 1048576")
+    try:
+        result = deltas.here()
+    finally:
+        deltas.rows("SET GLOBAL max_allowed_packet = DEFAULT")
+    assert result["error_code"] == "dbdeploy_connection_lost"
+    assert "2_big.sql, line 1 (statement 1)" in result["msg"], result
+    assert "max_allowed_packet" in result["msg"]
+    assert "records" not in result["msg"]
+
+
 @pytest.mark.parametrize("undo", ["ALTER TABLE item DROP COLUMN nowhere;", "DELETE FROM nowhere;"])
 def test_an_undo_that_did_nothing_leaves_the_records_as_they_were(deltas: Folder, undo: str) -> None:
     deltas.write(_1_item=f"{TABLE}-- @UNDO\n{undo}")
