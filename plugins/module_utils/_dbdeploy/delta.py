@@ -10,7 +10,12 @@ import re
 import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.script import Dialect, Parts, parts
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import Statement, digest
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import (
+    CALL,
+    QUERY,
+    Statement,
+    digest,
+)
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
 FILE_NAME = re.compile(r"(\d+).*\.sql")
@@ -20,6 +25,7 @@ NAMES = re.compile(
     r"\bSET\b.*?(?:\b(?:NAMES|CHARACTER\s+SET|CHARSET)\s+|\bcharacter_set_client\s*:?=\s*)['\"]?(?!utf8|DEFAULT\b|@)\w",
     re.IGNORECASE | re.DOTALL,
 )
+TO_SAVEPOINT = re.compile(r"\bTO\b", re.IGNORECASE)
 AUTOCOMMIT = re.compile(r"^SET\b.*\bautocommit\b", re.IGNORECASE | re.DOTALL)
 LINE_END = re.compile(r"\r\n|\r|\n")
 FORK_MARKER = "--//@UNDO"
@@ -56,6 +62,8 @@ class Delta:
         """Its statements. :raises LampError: ``dbdeploy_client_command``, ``dbdeploy_refused``"""
         if self._parts is None:
             self._parts = parts(self.text, self.name, self.dialect)
+            _refuse_rollback(self.name, self._parts.do)
+            _refuse_rollback(self.name, self._parts.undo)
             for statement in self._parts.do + self._parts.undo:
                 _refuse(self.name, statement)
                 if self.dialect and self.dialect.recoded:
@@ -124,6 +132,24 @@ def _refuse(name: str, statement: Statement) -> None:
             f"{name}, line {statement.line}: {statement.text[:80]} would change where, or how, deltas are recorded.",
             "Take it out: name tables as database.table, and leave transactions to the run.",
         )
+
+
+def _refuse_rollback(name: str, statements: list[Statement]) -> None:
+    """:raises LampError: ``dbdeploy_refused`` for a ROLLBACK of what no START TRANSACTION keeps from being committed"""
+    begun = written = False
+    for statement in statements:
+        takes_back = statement.first_word == "ROLLBACK" and not TO_SAVEPOINT.search(statement.code)
+        if takes_back and written and not begun:
+            raise LampError(
+                "dbdeploy_refused",
+                f"{name}, line {statement.line}: this ROLLBACK would take back the statements before it, of which the"
+                " client would have committed each.",
+                "Take it out, or put START TRANSACTION in front of what it is to take back.",
+            )
+        if takes_back or statement.kind != QUERY:  # a procedure may begin one, too
+            begun, written = statement.kind == CALL or statement.first_word in ("BEGIN", "START"), False
+        else:
+            written = written or statement.writes
 
 
 def _refuse_encoding(name: str, statement: Statement) -> None:

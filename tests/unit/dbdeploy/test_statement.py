@@ -107,6 +107,29 @@ def test_an_encoding_that_the_text_is_not_sent_in_is_refused(text: str, recoded:
         assert len(delta.statements) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("UPDATE a SET n = 1; ROLLBACK", True),
+        ("DO 1;\n-- @UNDO\nUPDATE a SET n = 1; ROLLBACK WORK", True),
+        ("START TRANSACTION; UPDATE a SET n = 1; ALTER TABLE a FORCE; UPDATE a SET n = 2; ROLLBACK", True),
+        ("BEGIN; UPDATE a SET n = 1; COMMIT; UPDATE a SET n = 2; ROLLBACK", True),
+        ("BEGIN; ROLLBACK; UPDATE a SET n = 2; ROLLBACK", True),
+        ("START TRANSACTION; UPDATE a SET n = 1; ROLLBACK; UPDATE a SET n = 2", False),
+        ("UPDATE a SET n = 1; SAVEPOINT s; UPDATE a SET n = 2; ROLLBACK WORK TO s", False),
+        ("CALL begins(); UPDATE a SET n = 1; ROLLBACK", False),
+        ("SET NAMES utf8; ROLLBACK /*!*/; BEGIN; UPDATE a SET n = 1; COMMIT", False),
+    ],
+)
+def test_a_rollback_of_what_the_client_would_have_committed_is_refused(text: str, refused: bool) -> None:
+    delta = Delta(1, "1_a.sql", text)
+    if refused:
+        with pytest.raises(LampError, match=r"1_a\.sql, line \d: this ROLLBACK"):
+            _ = delta.statements
+    else:
+        assert delta.statements
+
+
 @pytest.mark.parametrize("table", ["sessions", "shop.sessions"])
 @pytest.mark.parametrize(
     ("script", "drops"),
