@@ -210,6 +210,18 @@ final class SaveHandlerTest extends TestCase
         $this->assertStored(['a' => 1], (string) session_id());
     }
 
+    public function testAPageMayBeginASessionAnewUnderAnIdThatItEndedWhereItSwitchesStrictModeOff(): void
+    {
+        session_start();
+        session_destroy();
+        $this->set('session.use_strict_mode', '0');
+        session_id(self::ID);
+        session_start();
+        $_SESSION['a'] = 1;
+        session_write_close();
+        $this->assertStored(['a' => 1]);
+    }
+
     public function testOpeningSaysNothingOnThePage(): void
     {
         session_start();

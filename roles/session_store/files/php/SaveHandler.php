@@ -36,6 +36,7 @@ final class SaveHandler implements
 
     public function open(string $path, string $name): bool
     {
+        $this->claimed = null;
         if (!$this->isKept()) {
             $this->attempt('open', fn () => $this->store->open($path, $name, self::isGivenANewId()));
         }
