@@ -170,7 +170,7 @@ def enable(module: AnsibleModule, blocker: Blocker) -> dict[str, t.Any]:
         owner, token = before["owner"], before["token"]
     after = blocker.wanted(params["page_message"], params["retry_after"], token, owner)
     result: dict[str, t.Any] = {
-        "changed": before != after or not blocker.backend.shows(after),
+        "changed": not blocker.backend.shows(after) or before != after,  # refuses a page that cannot be shown
         "owner": after["owner"],
         "previous_owner": before["owner"] if before else "",
         "blocked_since": after["since"],

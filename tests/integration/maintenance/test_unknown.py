@@ -197,6 +197,13 @@ def test_a_disk_that_refuses_the_block_is_named_and_the_site_stays_open(site: Bl
     assert site.maintenance("disabled")["changed"]
 
 
+@pytest.mark.parametrize("site", ["haproxy"], indirect=True)
+def test_a_plan_with_a_page_that_does_not_fit_is_refused_as_well(site: BlockableSite) -> None:
+    for check in (True, False):
+        failed = site.maintenance("enabled", check=check, page_message="x" * 20000)
+        assert failed.get("error_code") == "maintenance_message_too_long"
+
+
 INJECTED = 'x\r\nX-Evil: 1\n%[env(PATH)] ${PATH} $http_host </p><script>alert(1)</script> "\\ \x1b[31m\u2028'
 
 
