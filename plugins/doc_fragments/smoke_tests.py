@@ -9,6 +9,12 @@ from __future__ import annotations
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
+  request_headers:
+    description:
+      - Headers that each request carries, such as C(X-Forwarded-Proto=https) where a load balancer ends TLS, and the
+        application redirects what came without. They are shown with C(-vvv), so that none is to be a secret.
+    type: dict
+    default: {}
   tests:
     type: list
     elements: dict

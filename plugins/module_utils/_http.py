@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 LOGIN = re.compile(r"//[^/?#\s]*@")
+HEADER_NAME, HEADER_VALUE = re.compile(r"[A-Za-z0-9-]+"), re.compile(r"[ -~]*")
 IN_A_REQUEST = re.compile(r"[!-~]+")  # what may stand in the line of a request as it is: no blank, no line end
 BODY_LIMIT = 4 * 1024 * 1024  # bytes; what the collection asks for is smaller
 

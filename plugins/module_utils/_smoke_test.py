@@ -11,6 +11,8 @@ import typing as t
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._http import (
+    HEADER_NAME,
+    HEADER_VALUE,
     IN_A_REQUEST,
     Answer,
     fetch,
@@ -22,7 +24,10 @@ from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site imp
 
 LOCAL = "127.0.0.1"  # where requests go unless told otherwise; the port is that of base_url
 
-# The options of one test, as modules take them.
+OWN_HEADERS = ("host", "connection", "x-lamp-bypass")  # what other options say
+
+# The options of all tests, and those of one, as modules take them.
+REQUEST_OPTIONS = {"request_headers": {"type": "dict", "default": {}}}
 TEST_OPTIONS = {
     "path": {"type": "str", "required": True},
     "status": {"type": "int", "default": 200},
@@ -54,6 +59,13 @@ def check(params: dict[str, t.Any]) -> None:
             "bypass_token is not one that a block can have: 20 to 128 letters and digits.",
             "Give the token that lamp.cluster.maintenance was given.",
         )
+    for name, value in params["request_headers"].items():
+        if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(str(value)) or name.lower() in OWN_HEADERS:
+            raise LampError(
+                "smoke_test_bad_header",
+                f"The header {name!r} of request_headers cannot be sent.",
+                "Give a name of letters, digits and dashes, but not Host, and a value of one line in ASCII.",
+            )
     for test in params["tests"]:
         if not test["path"].startswith("/") or not IN_A_REQUEST.fullmatch(test["path"]):
             raise LampError(
@@ -111,6 +123,12 @@ def faults(answer: Answer, test: dict[str, t.Any]) -> list[str]:
     return found
 
 
+def headers_of(params: dict[str, t.Any]) -> dict[str, str]:
+    """The headers of each request that a module's options ask for."""
+    own = {"X-Lamp-Bypass": params["bypass_token"]} if params["bypass_token"] else {}
+    return {**{name: str(value) for name, value in params["request_headers"].items()}, **own}
+
+
 class SmokeTester:
     """Runs tests against one host; each test may be tried again until ``patience`` seconds are over."""
 
@@ -124,11 +142,10 @@ class SmokeTester:
     @classmethod
     def of(cls, params: dict[str, t.Any]) -> SmokeTester:
         """The tester that a module's options ask for."""
-        headers = {"X-Lamp-Bypass": params["bypass_token"]} if params["bypass_token"] else {}
         return cls(
             params["address"] or LOCAL,
             params["base_url"],
-            headers,
+            headers_of(params),
             verify=bool(params.get("validate_certs")),
             patience=params["patience"],
         )

@@ -316,7 +316,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
 from ansible_collections.lamp.cluster.plugins.module_utils._release.work import Work
-from ansible_collections.lamp.cluster.plugins.module_utils._smoke_test import TEST_OPTIONS, SmokeTester, check
+from ansible_collections.lamp.cluster.plugins.module_utils._smoke_test import (
+    REQUEST_OPTIONS,
+    TEST_OPTIONS,
+    SmokeTester,
+    check,
+)
 
 NEED_A_RELEASE = ["staged", "active", "absent", "rejected"]
 TEMPLATE_OPTIONS = {
@@ -377,6 +382,7 @@ def main() -> None:
             "url": {"type": "str", "default": "http://localhost"},
             "address": {"type": "str"},
             "bypass_token": {"type": "str", "no_log": True},
+            **REQUEST_OPTIONS,
             "tests": {"type": "list", "elements": "dict", "default": [], "options": TEST_OPTIONS},
             "patience": {"type": "float", "default": 0},
             "keep": {"type": "int", "default": 5},

@@ -80,7 +80,7 @@ tests:
   sample: [{path: /health.php, passed: true, faults: [], seconds: 0.004}]
 error_code:
   description: V(smoke_test_failed), or V(smoke_test_bad_url), V(smoke_test_bad_address), V(smoke_test_bad_token),
-    V(smoke_test_bad_path) for options that cannot be sent.
+    V(smoke_test_bad_path), V(smoke_test_bad_header) for options that cannot be sent.
   returned: on failure
   type: str
 """
@@ -89,7 +89,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lamp.cluster.plugins.module_utils._module import ArgumentSpec, run
-from ansible_collections.lamp.cluster.plugins.module_utils._smoke_test import TEST_OPTIONS, SmokeTester, check
+from ansible_collections.lamp.cluster.plugins.module_utils._smoke_test import (
+    REQUEST_OPTIONS,
+    TEST_OPTIONS,
+    SmokeTester,
+    check,
+)
 
 
 def smoke_test(module: AnsibleModule) -> dict[str, t.Any]:
@@ -105,6 +110,7 @@ def main() -> None:
             "base_url": {"type": "str", "required": True},
             "address": {"type": "str"},
             "bypass_token": {"type": "str", "no_log": True},
+            **REQUEST_OPTIONS,
             "patience": {"type": "float", "default": 0},
             "validate_certs": {"type": "bool", "default": False},
             "tests": {"type": "list", "elements": "dict", "required": True, "options": TEST_OPTIONS},

@@ -54,12 +54,11 @@ echo json_encode([
 class Probe:
     """The script, asked through the web server of this host."""
 
-    def __init__(self, folder: str, url: str, address: str | None, bypass_token: str | None) -> None:
-        """``folder`` is what the site serves, as a path in the release; ``url`` is the site's."""
+    def __init__(self, folder: str, asked: dict[str, t.Any]) -> None:
+        """``folder`` is what the site serves, as a path in the release; ``asked`` are the options of a smoke test."""
         self.path = f"{folder}/{NAME}".lstrip("/")
-        self.url = url.rstrip("/")
-        self.address = address
-        self.bypass_token = bypass_token
+        self.url = asked["base_url"].rstrip("/")
+        self.asked = asked
         self.said = ""
 
     def ask(self) -> dict[str, t.Any]:
@@ -67,18 +66,12 @@ class Probe:
         # Only a switch needs it, and TLS takes long to load.
         from ansible_collections.lamp.cluster.plugins.module_utils import _smoke_test  # noqa: PLC0415
 
-        asked: dict[str, t.Any] = {
-            "base_url": self.url,
-            "address": self.address,
-            "bypass_token": self.bypass_token,
-            "tests": [],
-        }
-        _smoke_test.check(asked)
+        _smoke_test.check({**self.asked, "tests": []})
         try:
             answer = _smoke_test.fetch(
-                self.address or _smoke_test.LOCAL,
+                self.asked["address"] or _smoke_test.LOCAL,
                 f"{self.url}/{NAME}",
-                {"X-Lamp-Bypass": self.bypass_token} if self.bypass_token else {},
+                _smoke_test.headers_of(self.asked),
                 verify=False,
                 timeout=ASKED_SECONDS,
             )

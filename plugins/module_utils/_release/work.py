@@ -68,7 +68,7 @@ class Work:
         if params["document_root"] is not None:
             root = params["document_root"]
             folder = "" if root == "." else relative(root, "document_root")
-            self.probe = Probe(folder, params["url"], params["address"], params["bypass_token"])
+            self.probe = Probe(folder, {**params, "base_url": params["url"]})
 
     def make_root(self) -> None:
         """Make the folders that everything below relies on."""

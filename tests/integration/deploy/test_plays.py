@@ -242,7 +242,8 @@ def test_deltas_run_where_no_release_is(controller: Controller, elsewhere: tuple
             rollback_release="{{ first_release }}",
             rollback_undo=True,
             deploy_smoke_tests=[{"path": "/", "contains": "what only the newest release says"}],
-            rollback_smoke_tests=[{"path": "/", "contains": "Shop"}],
+            rollback_smoke_tests=[{"path": "/", "contains": "Shop", "headers": {"X-Proto": "https"}}],
+            deploy_request_headers={"X-Forwarded-Proto": "https"},
         ),
     ]
     code, output = controller.run([controller.play(tasks, vars={**controller.variables, **variables})])

@@ -26,7 +26,8 @@ from tests.support.servers.nginx import Nginx
 MESSAGE = 'Back <soon>, für 100 % "sure"'
 TOKEN = "abcdefghij0123456789abcdefghij"
 APPLICATION = {
-    "index.php": "<?php header('X-Client: ' . $_SERVER['REMOTE_ADDR']); echo 'Shop';",
+    "index.php": "<?php header('X-Client: ' . $_SERVER['REMOTE_ADDR']);"
+    " header('X-Proto: ' . ($_SERVER['HTTP_X_FORWARDED_PROTO'] ?? 'http')); echo 'Shop';",
     "health.php": "<?php echo 'ok';",
     # Says that it runs, and ends when it is told to.
     "slow.php": (

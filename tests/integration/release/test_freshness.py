@@ -158,7 +158,7 @@ def test_what_was_not_proven_is_not_done_the_second_time(tmp_path: Path, monkeyp
             **dict.fromkeys(("artifact", "package", "rendered", "address", "bypass_token"), None),
             **dict.fromkeys(("owner", "group", "writable_owner", "writable_group"), "root"),
             "shared_paths": [], "writable_paths": [], "services": ["web"], "run": "", "restore": False,
-            "path": str(root), "state": "active", "release": given["release"], "force": False,
+            "path": str(root), "request_headers": {}, "state": "active", "release": given["release"], "force": False,
             "document_root": "public", "url": f"http://127.0.0.1:{server.server_port}",
         }  # fmt: skip
         monkeypatch.setattr(subprocess, "run", lambda *args, **_options: subprocess.CompletedProcess(args, 0, "", ""))

@@ -173,6 +173,8 @@ def test_no_option_injects_a_request_header(listener: tuple[int, list[bytes]], e
         {"address": f"127.0.0.1:{port}{evil}"},
         {"bypass_token": f"{'a' * 20}{evil}"},
         {"tests": [{"path": f"/{evil}", "timeout": 5}]},
+        {"request_headers": {"X-One": f"1{evil}"}},
+        {"request_headers": {f"X-One: 1{evil}": "1"}},
     ):
         result = answered(run_module("smoke_test", {**usual, **bad}))
         assert "a" * 20 not in result.output

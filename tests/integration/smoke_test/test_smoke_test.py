@@ -36,6 +36,8 @@ class Application(BaseHTTPRequestHandler):
             status, body = 200, "Welcome"
         elif self.path == "/":
             status, body = 503, "maintenance"
+        elif self.path == "/secure":
+            status, body = (200, "Cart") if self.headers.get("X-Forwarded-Proto") == "https" else (301, "")
         elif self.path == "/slow":
             type(self).slow_answers += 1
             status, body = (200, "warm") if self.slow_answers > 2 else (500, "cold")
@@ -68,6 +70,13 @@ def port() -> Iterator[int]:
 def smoke(port: int, *tests: dict[str, Any], **options: Any) -> dict[str, Any]:
     arguments = {"base_url": "http://shop.example.com", "address": f"127.0.0.1:{port}", "tests": list(tests)}
     return run_module("smoke_test", {**arguments, **options})
+
+
+def test_each_request_carries_the_headers_that_are_given(port: int) -> None:
+    tests = {"path": "/secure", "contains": "Cart"}, {"path": "/", "contains": "Welcome"}
+    carried = {"bypass_token": TOKEN, "request_headers": {"X-Forwarded-Proto": "https"}}
+    assert [test["passed"] for test in smoke(port, *tests, **carried)["tests"]] == [True, True]
+    assert "status 301" in smoke(port, *tests, bypass_token=TOKEN)["msg"]
 
 
 def test_all_kinds_of_expectation_pass(port: int) -> None:
@@ -146,6 +155,7 @@ def test_an_answer_that_does_not_come_whole_in_time_is_none(port: int, path: str
         ("/", {"address": "127.0.0.1\r\nX-Evil: 1"}, "smoke_test_bad_address"),
         ("health", {}, "smoke_test_bad_path"),
         ("/a page", {}, "smoke_test_bad_path"),
+        ("/", {"request_headers": {"host": "shop.example.com"}}, "smoke_test_bad_header"),
         ("/", {"bypass_token": "short"}, "smoke_test_bad_token"),
     ],
 )
