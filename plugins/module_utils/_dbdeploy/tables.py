@@ -15,11 +15,15 @@ TABLES = f"""SELECT IF(t.TABLE_SCHEMA = DATABASE(), '', t.TABLE_SCHEMA), t.TABLE
 JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
 WHERE e.TRANSACTIONS <> 'YES' AND t.TABLE_TYPE = 'BASE TABLE' AND t.TABLE_SCHEMA NOT IN {SYSTEM}
 UNION ALL SELECT '', NULL FROM information_schema.ENGINES WHERE SUPPORT = 'DEFAULT' AND TRANSACTIONS <> 'YES'"""
-USERS = f"""SELECT IF(s.place = DATABASE(), '', s.place), s.name, s.text FROM (
-SELECT TRIGGER_SCHEMA AS place, EVENT_OBJECT_TABLE AS name, ACTION_STATEMENT AS text FROM information_schema.TRIGGERS
-UNION ALL SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS
-UNION ALL SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_DEFINITION FROM information_schema.ROUTINES) s
-WHERE s.place NOT IN {SYSTEM}"""
+USERS = " UNION ALL ".join(
+    f"SELECT IF({place} = DATABASE(), '', {place}), {name}, {text} FROM information_schema.{kind}"
+    f" WHERE {place} NOT IN {SYSTEM}"
+    for kind, place, name, text in (
+        ("TRIGGERS", "TRIGGER_SCHEMA", "EVENT_OBJECT_TABLE", "ACTION_STATEMENT"),
+        ("VIEWS", "TABLE_SCHEMA", "TABLE_NAME", "VIEW_DEFINITION"),
+        ("ROUTINES", "ROUTINE_SCHEMA", "ROUTINE_NAME", "ROUTINE_DEFINITION"),
+    )
+)
 DYNAMIC = "execute"  # runs text that is known to nobody before, and may write to any table
 WORD = re.compile(r"[\w$]+")
 ENGINE = re.compile(r"engine(?!`?\s*=?\s*innodb)|myisam|\baria\b", re.IGNORECASE)
