@@ -60,11 +60,18 @@ NODE = {
 }
 
 
-def _held(holder: str, waited: float) -> LampError:
+def _held(holder: str, waited: float, silent: float = 0) -> LampError:
+    """``silent``: the seconds since its last sign of life, of one that is not known to be dead all the same."""
+    next_step = "Wait until it is done, then run the same command again."
+    if silent >= SILENCE:
+        next_step = (
+            f"It has given no sign of life for {silent:.0f} s, and began a statement of which nobody knows the end. If"
+            " it is dead, run again over its own node, or look at the database and decide by on_unknown=skip or retry."
+        )
     return LampError(
         "dbdeploy_locked",
         f"Another runner applies deltas to this database: {holder} (waited {waited:.0f} s).",
-        "Wait until it is done, then run the same command again.",
+        next_step,
         lock_holder=holder,
     )
 
@@ -205,7 +212,9 @@ class RowLock:
                 if seen and self._is_dead(watch, seen, now - silent_since) and self._take_over(watch, seen, own):
                     break
                 if now - started >= timeout:
-                    raise _held(str(seen) if seen else "a runner that has just ended", now - started)
+                    here = seen and seen.node and seen.node == own[1]
+                    silent = now - silent_since if seen and not here else 0
+                    raise _held(str(seen) if seen else "a runner that has just ended", now - started, silent)
                 if not watch.open:
                     watch = self._watch()
                 time.sleep(LOOK)

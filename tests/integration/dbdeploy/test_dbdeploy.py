@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from typing import Any
 
 import pytest
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy import lock as locks
+from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
-from tests.support.deltas import TABLE, Folder, answer, names
+from tests.support.deltas import TABLE, Folder, answer, connect, names
 from tests.support.servers.base import wait_until
 
 
@@ -258,6 +261,29 @@ def test_a_runner_that_waited_does_not_repeat_what_the_other_one_did(deltas: Fol
     results = [answer(runner) for runner in runners]
     assert sorted(len(result["applied"]) for result in results) == [0, 1]
     assert deltas.rows("SELECT id FROM item") == [(1,), (2,)]
+
+
+def test_of_a_holder_on_another_node_that_may_be_dead_the_ways_on_are_told(
+    deltas: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(locks.NODE, "group_replication", "SHOW VARIABLES LIKE 'hostname'")
+    monkeypatch.setattr(locks, "SILENCE", 0.2)
+    deltas.write(_1_item=TABLE)
+    deltas.here()
+    deltas.rows(locks.ROW.format(table="changelog_lock"))
+    deltas.rows("INSERT INTO changelog_lock VALUES (1, 'token', 'somebody', 'elsewhere', 0, UTC_TIMESTAMP())")
+    deltas.rows("UPDATE changelog_state SET running = 1")
+    working = connect(deltas.server, deltas.database)
+    lock = locks.RowLock(
+        working, partial(connect, deltas.server, deltas.database, autocommit=True), "changelog", "group_replication"
+    )
+    with pytest.raises(LampError, match=r"somebody.*no sign of life.*on_unknown") as held:
+        lock.take(0.5)
+    assert held.value.code == "dbdeploy_locked"
+    deltas.rows("UPDATE changelog_state SET running = NULL")
+    lock.take(5)
+    lock.free()
+    working.close()
 
 
 def test_a_file_of_another_encoding_keeps_its_letters(deltas: Folder) -> None:
