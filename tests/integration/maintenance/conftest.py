@@ -27,7 +27,7 @@ MESSAGE = 'Back <soon>, für 100 % "sure"'
 TOKEN = "abcdefghij0123456789abcdefghij"
 APPLICATION = {
     "index.php": "<?php header('X-Client: ' . $_SERVER['REMOTE_ADDR']);"
-    " header('X-Proto: ' . ($_SERVER['HTTP_X_FORWARDED_PROTO'] ?? 'http')); echo 'Shop';",
+    " header('X-Proto: ' . ($_SERVER['HTTP_X_FORWARDED_PROTO'] ?? 'http')); header('X-Powered-By: Shop'); echo 'Shop';",
     "health.php": "<?php echo 'ok';",
     # Says that it runs, and ends when it is told to.
     "slow.php": (

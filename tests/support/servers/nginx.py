@@ -20,6 +20,7 @@ events {{ worker_connections 512; }}
 http {{
     include /etc/nginx/mime.types;
     access_log off;
+    fastcgi_hide_header X-Powered-By;
     client_body_temp_path {folder}/body; fastcgi_temp_path {folder}/fastcgi; proxy_temp_path {folder}/proxy;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
     include {folder}/conf.d/*.conf;
