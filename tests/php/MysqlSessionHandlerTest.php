@@ -7,6 +7,9 @@ declare(strict_types=1);
 namespace Lamp\Cluster\Tests;
 
 use Lamp\Cluster\Session\Handlers;
+use Lamp\Cluster\Session\SaveHandler;
+
+require_once __DIR__ . '/naps.php';
 
 final class MysqlSessionHandlerTest extends MysqlTestCase
 {
@@ -25,11 +28,7 @@ final class MysqlSessionHandlerTest extends MysqlTestCase
 
     public function testAnIdThatTheFormerTableCouldNotTellOfIsNotTaken(): void
     {
-        $this->database->exec('CREATE TABLE sessions (id VARCHAR(64) PRIMARY KEY, data BLOB NOT NULL, time INT NOT NULL)');
-        $names = ['layout' => 'session', 'table' => 'sessions', 'id' => 'id', 'data' => 'data', 'time' => 'time',
-            'time_is' => 'changed_unix'];
-        $handler = Handlers::make(['former' => $names] + $this->settings());
-        $handler->open('', 'PHPSESSID');
+        $handler = $this->withFormerTable('sessions');
         $this->database->exec('ALTER TABLE sessions CHANGE data away BLOB NOT NULL');
         self::assertTrue($handler->validateId(self::ID));
         $this->database->exec('ALTER TABLE sessions CHANGE away data BLOB NOT NULL');
@@ -37,5 +36,28 @@ final class MysqlSessionHandlerTest extends MysqlTestCase
         $handler->write(self::ID, 'a|i:1;');
         self::assertSame(0, (int) $this->database->query('SELECT COUNT(*) FROM sessions')->fetchColumn());
         $this->database->exec('DROP TABLE sessions');
+    }
+
+    public function testARequestWaitsOnceForATableThatIsBeingCopied(): void
+    {
+        $handler = $this->withFormerTable('lamp_session_former');
+        $GLOBALS['slept'] = 0;
+        self::assertTrue($handler->validateId(self::ID));
+        self::assertSame('', $handler->read(self::ID));
+        $this->database->exec('DROP TABLE lamp_session_former');
+        self::assertSame(2, substr_count($this->errors(), 'still being copied'));
+        self::assertGreaterThan(0, $GLOBALS['slept']);
+        self::assertLessThan(1_100_000, $GLOBALS['slept']);
+    }
+
+    /** A handler that looks for another one's table, which has this name now. */
+    private function withFormerTable(string $name): SaveHandler
+    {
+        $this->database->exec("CREATE TABLE $name (id VARCHAR(64) PRIMARY KEY, data BLOB NOT NULL, time INT NOT NULL)");
+        $names = ['layout' => 'session', 'table' => 'sessions', 'id' => 'id', 'data' => 'data', 'time' => 'time',
+            'time_is' => 'changed_unix'];
+        $handler = Handlers::make(['former' => $names, 'lock_timeout' => 1] + $this->settings());
+        $handler->open('', 'PHPSESSID');
+        return $handler;
     }
 }

@@ -18,6 +18,9 @@ abstract class FormerTable
 
     private const NO_SUCH_TABLE = 1146;
 
+    /** How long this request waits: it asks more than once. */
+    private ?float $end = null;
+
     /** @param array{layout: string, table: string, id: string, time: string, time_is: string, data?: string,
      *               name?: string, value?: string} $names */
     public function __construct(
@@ -44,17 +47,17 @@ abstract class FormerTable
     /** Whether the table is still in use; waits while it is copied. */
     public function inUse(): bool
     {
-        for ($end = microtime(true) + $this->wait; ; usleep(20000)) {
-            if ($this->exists($this->column('table'))) {
-                return true;
-            }
+        while (!$this->exists($this->column('table'))) {
             if (!$this->exists(self::BEING_COPIED)) {
                 return false;
             }
-            if (microtime(true) > $end) {
+            $this->end ??= microtime(true) + $this->wait;
+            if (microtime(true) > $this->end) {
                 throw new RuntimeException('the sessions of ' . $this->names['table'] . ' are still being copied');
             }
+            usleep(20000);
         }
+        return true;
     }
 
     public static function isGone(\Throwable $problem): bool
