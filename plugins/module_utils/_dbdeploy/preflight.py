@@ -27,7 +27,7 @@ def prepare(connection: Connection, flavour: Flavour, lock_wait_timeout: int, se
     query(
         connection,
         f"SET SESSION lock_wait_timeout = {wait}, innodb_lock_wait_timeout = {wait},"
-        f" wait_timeout = GREATEST(@@SESSION.wait_timeout, {IDLE})",
+        f" wait_timeout = GREATEST(CAST(@@SESSION.wait_timeout AS SIGNED), {IDLE})",
     )
     if flavour.cluster == "galera":
         _galera(connection, server)
