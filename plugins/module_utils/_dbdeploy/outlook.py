@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import literal
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import Session
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import Statement
 from ansible_collections.lamp.cluster.plugins.module_utils._mysql import Flavour
@@ -32,8 +33,9 @@ NOT_INSTANT = re.compile(
 )
 POSITION = re.compile(r"\b(FIRST|AFTER\s+\S+)\s*$", re.I)
 DEFINITION_ONLY = re.compile(
-    r"ALTER\s+(?:COLUMN\s+)?\S+\s+(SET|DROP)\s+DEFAULT\b|COMMENT\s*=?\s*''|ALGORITHM\b|LOCK\b", re.I
+    r"ALTER\s+(?:COLUMN\s+)?\S+\s+(SET|DROP)\s+DEFAULT\b|COMMENT\s*=?\s*''|ALGORITHM\b(?!\s*=?\s*COPY)|LOCK\b", re.I
 )
+PARTITIONS = re.compile(r"(?:DROP|TRUNCATE)\s+PARTITION\s+(?:IF\s+EXISTS\s+)?([^(]*)", re.I | re.S)
 RENAMES = re.compile(r"RENAME\s+(COLUMN|INDEX|KEY)\b", re.I)
 ONLY_MARIADB = re.compile(r"RENAME\s+(INDEX|KEY)\b|COMMENT\b", re.I)  # instant there, in place on MySQL
 INDEXES = re.compile(r"ADD\s+(?:CONSTRAINT\s+\S+\s+)?(?:UNIQUE|INDEX|KEY)\b|DROP\s+(?:INDEX|KEY)\b", re.I)
@@ -75,7 +77,11 @@ class Outlook:
         alter = ALTER.match(code)
         created, removes, optimized = CREATE_INDEX.match(code), REMOVES.match(code), OPTIMIZE.match(code)
         if alter:
-            return self._about(alter.group(1) or alter.group(2), lambda name: self._alter(name, alter.group(3)))
+            altered, text = alter.group(1) or alter.group(2), alter.group(3)
+            emptied = PARTITIONS.match(text)
+            if emptied:
+                return self._about(altered, lambda _name: REMOVAL, partitions=emptied.group(1))
+            return self._about(altered, lambda name: self._alter(name, text))
         if created:
             special = (created.group(1) or "").strip().upper() in ("FULLTEXT", "SPATIAL")
             return self._about(created.group(2) or created.group(3), lambda _name: REBUILD if special else INDEX)
@@ -85,10 +91,19 @@ class Outlook:
             return self._about(optimized.group(1) or optimized.group(2), lambda _name: REBUILD)
         return None
 
-    def _about(self, name: str, effect: t.Callable[[str], str]) -> Change | None:
+    def _about(self, name: str, effect: t.Callable[[str], str], partitions: str = "ALL") -> Change | None:
+        """``partitions``: a list of names, as it stands in the statement, whose rows alone count."""
         if name.lower() not in self.tables:
             return None
-        return Change(name, effect(name.lower()), self.tables[name.lower()][0])
+        rows = self.tables[name.lower()][0]
+        if partitions.strip().upper() != "ALL":
+            listed = ", ".join(literal(part.strip("` \t\r\n").lower()) for part in partitions.split(","))
+            ((counted,),) = self.session.query(
+                "SELECT COALESCE(SUM(TABLE_ROWS), 0) FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = DATABASE()"
+                f" AND LOWER(TABLE_NAME) = {literal(name.lower())} AND LOWER(PARTITION_NAME) IN ({listed})"
+            )
+            rows = int(counted)
+        return Change(name, effect(name.lower()), rows)
 
     @property
     def tables(self) -> dict[str, tuple[int, bool]]:

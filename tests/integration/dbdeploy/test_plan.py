@@ -101,6 +101,31 @@ def test_the_plan_shows_statements_their_effect_and_their_undo(deltas: Folder) -
     }
 
 
+@pytest.mark.parametrize(
+    ("sql", "effect", "rows"),
+    [
+        ("ALTER TABLE kept DROP PARTITION low, `Mid`", "removal", 15),
+        ("ALTER TABLE kept DROP PARTITION IF EXISTS low", "removal", 5),
+        ("ALTER TABLE kept TRUNCATE PARTITION ALL", "removal", 20),
+        ("ALTER TABLE kept REBUILD PARTITION low", "rebuild", 20),
+        ("ALTER TABLE kept ADD b INT, ALGORITHM=COPY", "rebuild", 20),
+        ("ALTER TABLE kept ADD b INT, ALGORITHM=INPLACE, LOCK=NONE", "instant", 20),
+    ],
+)
+def test_the_plan_tells_rows_of_partitions_that_go_and_a_copy_that_is_asked_for(
+    deltas: Folder, sql: str, effect: str, rows: int
+) -> None:
+    deltas.rows(
+        "CREATE TABLE kept (n INT) PARTITION BY RANGE (n) (PARTITION low VALUES LESS THAN (6),"
+        " PARTITION mid VALUES LESS THAN (16), PARTITION high VALUES LESS THAN MAXVALUE)"
+    )
+    deltas.rows("INSERT INTO kept SELECT seq FROM seq_1_to_20")
+    deltas.rows("ANALYZE TABLE kept")
+    deltas.write(_1_less=f"{sql};")
+    (change,) = deltas.here(check=True)["table_changes"]
+    assert change == {"number": 1, "statement": 1, "table": "kept", "effect": effect, "rows": rows}
+
+
 FAILS = "ALTER TABLE nowhere ADD n INT;\n"
 DROPS = "DROP TABLE kind, nowhere;\n"  # fails, and nobody knows whether kind is gone
 KEEPS = f"SELECT 1 INTO @a;\n{FAILS}"
