@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog import Progress
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.course import Course
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.kept import Kept, same_again
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session import text_of
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import STRINGS
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
 SHOWN = 300  # characters of a statement that a message shows
+SECRET = re.compile(r"\b(IDENTIFIED|PASSWORD)\b", re.IGNORECASE)
 
 
 def first_of(course: Course, earlier: Progress | None, on_unknown: str) -> int:
@@ -84,8 +89,16 @@ def in_fresh_session(course: Course, first: int, last: int | None) -> bool:
 
 
 def shown(text: str) -> str:
-    """A statement in a message, with an end that is seen."""
+    """A statement in a message, with an end that is seen, and without the strings of one that is about passwords."""
+    if SECRET.search(text):
+        text = STRINGS.sub("'***'", text)
     return f"{text[:SHOWN]} ..." if len(text) > SHOWN else f"{text};"
+
+
+def said(error: BaseException, text: str) -> str:
+    """What the server said of the statement ``text``, but for what it quotes of one that is about passwords."""
+    words = text_of(error)
+    return words.partition(" near '")[0] if SECRET.search(text) else words
 
 
 def unknown(course: Course, index: int, why: str, text: str) -> LampError:

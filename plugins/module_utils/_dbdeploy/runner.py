@@ -19,7 +19,6 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.session imp
     Session,
     number_of,
     records_error,
-    text_of,
 )
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import CALL, DDL, Statement
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.tables import Tables
@@ -282,11 +281,11 @@ class Runner:
         committed = earlier is not None and earlier.running == step.index + 1
         refused = number in NEVER_BEGAN and course.statements[step.index].kind != CALL
         if committed and step.open_end and not refused:
-            why = f"it failed ({text_of(error)}, error {number}), and some of what it did may have stayed"
+            why = f"it failed ({resume.said(error, step.sql)}, error {number}), and some of what it did may have stayed"
             raise resume.unknown(course, step.index, why, step.sql) from error
         done = step.index if committed else job.durable
         self.took_effect = self.took_effect or done > 0
-        self._note(course, done, str(error))
+        self._note(course, done, f"{resume.said(error, step.sql)} (error {number})")
         self.in_doubt = False
         hint = f" Open transactions: {open_transactions(self.session.connection)}." if number in RETRIES else ""
         raise self._statement_error(course, step.index, error, hint) from error
@@ -304,11 +303,11 @@ class Runner:
 
     def _statement_error(self, course: Course, index: int, error: Exception, hint: str) -> LampError:
         number = number_of(error)
-        delta = course.delta
+        delta, text = course.delta, course.statements[index].text
         return LampError(
             "dbdeploy_statement_failed",
-            f"{_where(course, index)} failed: {text_of(error)} (error {number}).{hint}"
-            f" Statement: {resume.shown(course.statements[index].text)}",
+            f"{_where(course, index)} failed: {resume.said(error, text)} (error {number}).{hint}"
+            f" Statement: {resume.shown(text)}",
             "Mend the delta from that statement on and run the same command again: it resumes there.",
             failed_delta={"number": delta.number, "name": delta.name, "statement": index + 1, "error": number},
         )

@@ -305,6 +305,22 @@ def test_a_long_name_drops_once(deltas: Folder) -> None:
     assert not deltas.here(drop_tags=["r" * 300])["drop_sessions"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE USER IF NO EXISTS keeper IDENTIFIED BY 's3cret'",
+        "ALTER USER nobody@nowhere IDENTIFIED BY 's3cret'",
+        "SET PASSWORD FOR nobody@nowhere = PASSWORD('s3cret')",
+        "INSERT INTO nowhere (name, password) VALUES ('me', 's3cret')",
+    ],
+)
+def test_a_password_in_a_statement_that_fails_is_not_shown(deltas: Folder, text: str) -> None:
+    deltas.write(_1_first=f"CREATE TABLE a (n INT);\n{text};")
+    result = deltas.here()
+    assert (result["error_code"], "'***'" in result["msg"]) == ("dbdeploy_statement_failed", True), result
+    assert "s3cret" not in f"{result} {deltas.rows('SELECT * FROM changelog_state')}"
+
+
 def test_the_password_is_never_shown(deltas: Folder) -> None:
     deltas.write(_1_bad="CREATE TABEL x;")
     assert deltas.server.password not in deltas.run().output
