@@ -22,7 +22,9 @@ ORDER = (INSTANT, INDEX, REBUILD)
 NAME = r"(?:(?:`[^`]+`|[\w$]+)\s*\.\s*)?(?:`([^`]+)`|([\w$]+))"
 ALTER = re.compile(rf"ALTER\s+(?:ONLINE\s+)?(?:IGNORE\s+)?TABLE\s+(?:IF\s+EXISTS\s+)?{NAME}\s*(.*)", re.I | re.S)
 CREATE_INDEX = re.compile(rf"CREATE\s+(?:OR\s+REPLACE\s+)?(\w+\s+)?INDEX\b.*?\bON\s+{NAME}", re.I | re.S)
-REMOVES = re.compile(rf"(?:TRUNCATE(?:\s+TABLE)?|DROP\s+TABLE(?:\s+IF\s+EXISTS)?)\s+{NAME}", re.I)
+REMOVES = re.compile(
+    rf"(?:TRUNCATE(?:\s+TABLE)?|DROP\s+TABLE(?:\s+IF\s+EXISTS)?|CREATE\s+OR\s+REPLACE\s+TABLE)\s+{NAME}", re.I
+)
 OPTIMIZE = re.compile(rf"OPTIMIZE\s+(?:\w+\s+)?TABLE\s+{NAME}", re.I)
 COLUMN = r"(?:COLUMN\s+)?(?:IF\s+(?:NOT\s+)?EXISTS\s+)?(?:`([^`]+)`|([\w$]+))"
 KEYWORDS = r"(?!(?:INDEX|KEY|UNIQUE|FULLTEXT|SPATIAL|PRIMARY|FOREIGN|CONSTRAINT|CHECK|PARTITION|PERIOD|SYSTEM)\b)"

@@ -107,12 +107,13 @@ def test_the_plan_shows_statements_their_effect_and_their_undo(deltas: Folder) -
         ("ALTER TABLE kept DROP PARTITION low, `Mid`", "removal", 15),
         ("ALTER TABLE kept DROP PARTITION IF EXISTS low", "removal", 5),
         ("ALTER TABLE kept TRUNCATE PARTITION ALL", "removal", 20),
+        ("CREATE OR REPLACE TABLE kept (n INT)", "removal", 20),
         ("ALTER TABLE kept REBUILD PARTITION low", "rebuild", 20),
         ("ALTER TABLE kept ADD b INT, ALGORITHM=COPY", "rebuild", 20),
         ("ALTER TABLE kept ADD b INT, ALGORITHM=INPLACE, LOCK=NONE", "instant", 20),
     ],
 )
-def test_the_plan_tells_rows_of_partitions_that_go_and_a_copy_that_is_asked_for(
+def test_the_plan_tells_which_rows_go_and_a_copy_that_is_asked_for(
     deltas: Folder, sql: str, effect: str, rows: int
 ) -> None:
     deltas.rows(
