@@ -26,6 +26,7 @@ USERS = " UNION ALL ".join(
 )
 DYNAMIC = "execute"  # runs text that is known to nobody before, and may write to any table
 WORD = re.compile(r"[\w$]+")
+CALLED = re.compile(r"([\w$]+)`?\s*\(")
 ENGINE = re.compile(r"engine(?!`?\s*=?\s*innodb)|myisam|\baria\b", re.IGNORECASE)
 SYSTEM_TABLE = re.compile(r"(?<![\w$])`?mysql`?\s*\.", re.IGNORECASE)
 SYSTEM_TABLE_ANSI = re.compile(r"\"mysql\"\s*\.", re.IGNORECASE)
@@ -73,9 +74,11 @@ class Tables:
 
     def escape_rollback(self, statement: Statement) -> bool:
         """Whether some of what ``statement`` writes would stay after a rollback."""
+        code, bare = statement.code, statement.bare
+        if statement.setting:  # what it selects from it does not write to, but a function may
+            return self.named_in("", {name.lower() for name in CALLED.findall(bare)})
         if not statement.writes:
             return False
-        code, bare = statement.code, statement.bare
         if SYSTEM_TABLE.search(bare) or SYSTEM_TABLE_ANSI.search(code):
             return True
         return bool(self.names) and self.named_in(code, _words(bare) | _in_double_quotes(code))

@@ -10,6 +10,7 @@ import pytest
 from tests.support.deltas import TABLE, Folder, names
 from tests.support.servers.base import wait_until
 
+LOGS = "CREATE FUNCTION f(x INT) RETURNS INT BEGIN INSERT INTO log VALUES (x); RETURN x; END"
 MYISAM = "CREATE TABLE log (id INT PRIMARY KEY) ENGINE=MyISAM;\n"
 
 
@@ -58,7 +59,7 @@ def test_a_table_of_that_name_in_another_database_is_another_table(deltas: Folde
     deltas.rows(f"DROP DATABASE {other}")
 
 
-@pytest.mark.parametrize("through", ["trigger", "view", "function", "text", "procedure"])
+@pytest.mark.parametrize("through", ["trigger", "view", "function", "set", "text", "procedure"])
 def test_myisam_is_found_behind_what_uses_it(deltas: Folder, through: str) -> None:
     deltas.rows("CREATE TABLE log (n INT) ENGINE=MyISAM")
     deltas.rows("CREATE TABLE item (n INT) ENGINE=InnoDB")
@@ -66,8 +67,8 @@ def test_myisam_is_found_behind_what_uses_it(deltas: Folder, through: str) -> No
         "trigger": ("CREATE TRIGGER t AFTER INSERT ON item FOR EACH ROW INSERT INTO log VALUES (NEW.n)",
                     "INSERT INTO item VALUES (1)"),
         "view": ("CREATE VIEW v AS SELECT n FROM log", "INSERT INTO v VALUES (1)"),
-        "function": ("CREATE FUNCTION f(x INT) RETURNS INT BEGIN INSERT INTO log VALUES (x); RETURN x; END",
-                     "INSERT INTO item VALUES (f(1))"),
+        "function": (LOGS, "INSERT INTO item VALUES (f(1))"),
+        "set": (LOGS, "SET @a = f(1)"),
         "text": ("SET @unused = 1", "PREPARE s FROM 'INSERT INTO log VALUES (1)';\nEXECUTE s"),
         "procedure": ("CREATE PROCEDURE p() EXECUTE IMMEDIATE CONCAT('INSERT INTO l', 'og VALUES (1)')", "CALL p()"),
     }[through]  # fmt: skip

@@ -19,6 +19,7 @@ USERS = [
     ("", "past", "select `old`.`item2`.`n` AS `n` from `old`.`item2`"),
     ("", "Item", "BEGIN -- don't\n INSERT INTO `my-log` VALUES (NEW.n); END"),
     ("", "other", "SET NEW.n = 1"),
+    ("", "next_id", "BEGIN UPDATE log SET n = n + 1; RETURN 1; END"),
     ("", "runs_text", "BEGIN PREPARE added FROM @sql; EXECUTE added; END"),
 ]
 
@@ -56,6 +57,8 @@ class Server:
         ("INSERT INTO item3 VALUES (1)", False),
         ("INSERT INTO new.item4 VALUES (1)", False),
         ("INSERT INTO past VALUES (1)", True),
+        ("SET @next = `Next_Id` (), @a = 1", True),
+        ("SET @next = (SELECT MAX(n) FROM log)", False),
         ("EXECUTE added", True),
         ("EXECUTE IMMEDIATE CONCAT('INSERT INTO l', 'og VALUES (1)')", True),
         ("CALL runs_text()", True),
