@@ -57,12 +57,13 @@ json.dump({"found": sorted(found), "tokens": sorted(tokens), "rounds": rounds}, 
 
 
 class WatchedController:
-    """A watch on this machine, which sees the processes of all hosts, too."""
+    """A watch on this machine, which sees the processes of all hosts, too; Ansible keeps its own files in ``home``."""
 
     def __init__(self, folder: Path, secret: str) -> None:
         self.path = folder / "watch"
+        self.home = folder / "ansible"
         (folder / "watch.py").write_text(WATCHER)
-        command = [sys.executable, str(folder / "watch.py"), str(self.path), str(Path.home() / ".ansible")]
+        command = [sys.executable, str(folder / "watch.py"), str(self.path), str(self.home)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write(secret)
@@ -117,9 +118,10 @@ def deployed(shop: Cluster, folder: Path) -> Iterator[tuple[str, dict[str, Any],
     made = release(folder / "s1", "s1", after=folder / "s0")
     first = Watched(shop)
     controller = WatchedController(folder, shop.variables["shop_db_password"])
-    run = shop.deploy(made, "-vvv", "-e", "deploy_mode=window")
+    options = ("-vvv", "-e", f"deploy_source={made}", "-e", "deploy_mode=window")
+    run = shop.playbook("lamp.cluster.deploy", *options, settings={"ANSIBLE_HOME": str(controller.home)})
     at_home = controller.stop()
-    assert (at_home["found"], at_home["rounds"] > 20) == ([], True)
+    assert (at_home["found"], at_home["rounds"] > 20, controller.home.is_dir()) == ([], True, True)
     seen = first.stop()
     assert run.code == 0, run.output
     second = Watched(shop)
