@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import http.client
 import http.cookiejar
 import json
 import threading
@@ -89,7 +90,7 @@ class Traffic(Crowd):
                 return Response(moment, answer.status, classify(answer.status, answer.headers, answer.read()))
         except urllib.error.HTTPError as error:
             return Response(moment, error.code, classify(error.code, error.headers, error.read()))
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             return Response(moment, 0, f"no answer: {error}")
 
     def kinds(self) -> Counter[str]:
@@ -156,7 +157,7 @@ class Members(Crowd):
                 kind = classify(error.code, error.headers, error.read())
                 if kind != "maintenance":
                     self.faults.append(kind)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, http.client.HTTPException) as error:
                 self.faults.append(repr(error))
             self.stopping.wait(self.pause)
 
@@ -169,19 +170,27 @@ class Members(Crowd):
 
 
 class CountingUser(User):
-    """A user whose session counts requests: what was answered, and what later answers no longer knew."""
+    """A user whose session counts requests: what was answered, and what later answers no longer knew.
+
+    The page tells its Content-Length: a host that is killed may have sent half an answer, which no load balancer can
+    ask for again. Those are ``cut_off``; anything else that is not an answer is in ``failures``.
+    """
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.counts: list[int] = []
         self.hosts: set[str] = set()
         self.failures: list[str] = []
+        self.cut_off = 0
 
     def ask(self) -> None:
         """One request."""
         try:
             answer = self.count()
-        except (OSError, ValueError) as problem:
+        except http.client.IncompleteRead:
+            self.cut_off += 1
+            return
+        except (OSError, ValueError, http.client.HTTPException) as problem:
             self.failures.append(repr(problem))
             return
         self.counts.append(answer["count"])
@@ -219,6 +228,7 @@ class Counters(Crowd):
         return {
             "answered": sum(len(one.counts) for one in self.users),
             "not answered": sum(len(one.failures) for one in self.users),
+            "cut off": sum(one.cut_off for one in self.users),
             "lost": sum(1 - step for step in steps if step < 1),
             "counted twice": sum(step - 1 for step in steps if step > 1),
             "split": sum(len(one.jar) != 1 or one.counts[:1] != [1] for one in self.users),

@@ -19,10 +19,13 @@ from tests.support.servers.session_store import ENTRY, create_tables, mysql_sett
 from tests.support.traffic import Counters
 
 CLIENTS, REQUESTS = 20, 50
+WORKERS = 4  # of each web server: so many requests can be cut off by its death
 PAGE = """<?php
 session_start();
 $_SESSION['count'] = ($_SESSION['count'] ?? 0) + 1;
-echo json_encode(['count' => $_SESSION['count'], 'host' => getenv('WEB_HOST')]);
+$answer = json_encode(['count' => $_SESSION['count'], 'host' => getenv('WEB_HOST')]);
+header('Content-Length: ' . strlen($answer));
+echo $answer;
 """
 BALANCER = """
 frontend http
@@ -72,7 +75,7 @@ def web(request: pytest.FixtureRequest, galera: Galera, tmp_path: Path) -> Itera
                 "error_log": str(folder / "php.log"),
             }  # fmt: skip
             variables = {
-                "WEB_HOST": folder.name, "PHP_CLI_SERVER_WORKERS": "4",
+                "WEB_HOST": folder.name, "PHP_CLI_SERVER_WORKERS": str(WORKERS),
                 "LAMP_SESSION_CONFIG": str(folder / "config.php"),
             }  # fmt: skip
             hosts.append(stack.enter_context(PhpServer(tmp_path / "public", ini, variables)))
@@ -87,7 +90,7 @@ def test_a_thousand_requests_of_twenty_clients_lose_no_count(web: Web) -> None:
     with Counters(web.url, CLIENTS) as crowd:
         crowd.progress(REQUESTS)
     for user in crowd.users:
-        assert user.failures == []
+        assert (user.failures, user.cut_off) == ([], 0)
         assert user.counts == list(range(1, len(user.counts) + 1))
         assert user.hosts == {"web1", "web2", "web3"}
         assert len(user.jar) == 1
@@ -107,4 +110,5 @@ def test_a_web_server_and_a_database_node_die_and_come_back(web: Web, galera: Ga
     print(f"with a web server and a database node taken away: {seen}")
     assert [failure for user in crowd.users for failure in user.failures] == []
     assert (seen["lost"], seen["split"]) == (0, 0), seen
+    assert seen["cut off"] <= WORKERS, seen
     assert web.errors == ""
