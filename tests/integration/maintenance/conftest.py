@@ -48,6 +48,8 @@ APACHE = """
     SetEnvIf Request_URI "^/redirected$" REDIRECT_STATUS=503
     Header always set Content-Security-Policy "default-src 'self'"
     ErrorDocument 503 "The site's own"
+    AddHandler application/x-httpd-php .html .json
+    AddCharset iso-8859-1 .html
     RewriteRule "^/\\." /index.php [L]
     RedirectMatch permanent "\\.(html|json)$" https://shop.test/
     CacheEnable disk /style.css

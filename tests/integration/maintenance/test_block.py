@@ -35,7 +35,7 @@ REQUESTS = (
     ("-H", "X-Forwarded-For: 127.7.0.1.example.com"),
     ("-0",),
 )
-UNWANTED = {"etag", "last-modified", "expires", "x-client", "accept-ranges", "content-security-policy"}
+UNWANTED = {"etag", "last-modified", "expires", "x-client", "accept-ranges", "content-security-policy", "x-powered-by"}
 PATHS = (
     "/", "/style.css", "/own.php", "/nowhere", "/index.php?a=1", "/health.php/x", "/up/x", "/a%2e%2e/x", "/own-rules",
     "/admin/../up", "/%75p",

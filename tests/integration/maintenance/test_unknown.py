@@ -82,6 +82,7 @@ def test_a_state_that_contradicts_itself_is_told_and_the_next_run_mends_it(site:
         Runtime(site.variables["maintenance_haproxy_socket"]).tell(f"clear map {folder(site)}/haproxy.map")
     else:
         (folder(site) / "served").unlink()
+        assert site.get().status == 503, "without its page as well"
     assert site.status(proof_timeout=0)["error_code"] == "maintenance_unknown_state"
     assert site.maintenance("enabled", bypass_token=TOKEN)["changed"]
     assert site.status()["blocked"]
