@@ -180,6 +180,16 @@ def test_what_keeps_nginx_from_starting_is_taken_back_before_a_reload(site: Bloc
 
 
 @pytest.mark.parametrize("site", ["apache"], indirect=True)
+def test_each_virtual_host_of_a_file_gets_the_rules(site: BlockableSite, tmp_path: Path) -> None:
+    begins = ("<VirtualHost *:80>", "\t<virtualhost 192.0.2.1:80 [::1]:80>", "<VirtualHost *:443> # TLS",
+              "<VirtualHost *:8080>\r", "<VirtualHost \\\n *:8081>")  # fmt: skip
+    vhosts = tmp_path / "vhosts.conf"
+    vhosts.write_text("# <VirtualHost *:81>\n" + "".join(f"{begin}\n</VirtualHost>\n" for begin in begins))
+    code, output = site.role("main", "--check", "--diff", maintenance_vhosts=[str(vhosts)])
+    assert (code, len(re.findall(rf"^\+ +Include {site.rules}$", output, re.MULTILINE))) == (0, len(begins)), output
+
+
+@pytest.mark.parametrize("site", ["apache"], indirect=True)
 def test_a_port_that_something_else_has_is_named_before_a_reload_ends_apache(site: BlockableSite) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.2", 0)) as elsewhere:
         port = taken.getsockname()[1]
