@@ -17,7 +17,7 @@ import pymysql
 import pytest
 
 from tests.integration.maintenance.conftest import BlockableSite
-from tests.support.servers.base import free_port
+from tests.support.servers.base import free_port, listens, wait_until
 from tests.support.servers.mariadb import MariaDB
 from tests.support.servers.nginx import Nginx
 
@@ -194,9 +194,16 @@ def test_a_port_that_something_else_has_is_named_before_a_reload_ends_apache(sit
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.2", 0)) as elsewhere:
         port = taken.getsockname()[1]
         code, output = site.role(maintenance_name="other", maintenance_status_port=port)
-        assert (code, f"Something else listens on port {port}" in " ".join(output.split())) == (2, True), output
+        assert (code, f"On port {port} of the loopback interface" in " ".join(output.split())) == (2, True), output
         code, output = site.role("main", "--check", maintenance_status_port=elsewhere.getsockname()[1])
         assert code == 0, output
+    port, own = free_port(), site.server.folder / "conf-enabled" / "own.conf"
+    own.write_text(f"Listen {port}\n")
+    site.server.reload()
+    wait_until(lambda: listens(port), "the port of Apache's own")
+    code, output = site.role(maintenance_name="other", maintenance_status_port=port)
+    own.unlink()
+    assert (code, '"apache2"' in output) == (2, True), output
     assert not list(site.server.folder.glob("**/*other*"))
 
 
