@@ -22,9 +22,8 @@ ORDER = (INSTANT, INDEX, REBUILD)
 NAME = r"(?:(?:`[^`]+`|[\w$]+)\s*\.\s*)?(?:`([^`]+)`|([\w$]+))"
 ALTER = re.compile(rf"ALTER\s+(?:ONLINE\s+)?(?:IGNORE\s+)?TABLE\s+(?:IF\s+EXISTS\s+)?{NAME}\s*(.*)", re.I | re.S)
 CREATE_INDEX = re.compile(rf"CREATE\s+(?:OR\s+REPLACE\s+)?(\w+\s+)?INDEX\b.*?\bON\s+{NAME}", re.I | re.S)
-REMOVES = re.compile(
-    rf"(?:TRUNCATE(?:\s+TABLE)?|DROP\s+TABLE(?:\s+IF\s+EXISTS)?|CREATE\s+OR\s+REPLACE\s+TABLE)\s+{NAME}", re.I
-)
+REMOVES = re.compile(rf"(?:TRUNCATE(?:\s+TABLE)?|CREATE\s+OR\s+REPLACE\s+TABLE)\s+{NAME}", re.I)
+DROPS = re.compile(r"DROP\s+TABLES?\s+(?:IF\s+EXISTS\s+)?(.*)", re.I | re.S)
 OPTIMIZE = re.compile(rf"OPTIMIZE\s+(?:\w+\s+)?TABLE\s+{NAME}", re.I)
 COLUMN = r"(?:COLUMN\s+)?(?:IF\s+(?:NOT\s+)?EXISTS\s+)?(?:`([^`]+)`|([\w$]+))"
 KEYWORDS = r"(?!(?:INDEX|KEY|UNIQUE|FULLTEXT|SPATIAL|PRIMARY|FOREIGN|CONSTRAINT|CHECK|PARTITION|PERIOD|SYSTEM)\b)"
@@ -73,9 +72,15 @@ class Outlook:
         self.flavour = flavour
         self._tables: dict[str, tuple[int, bool]] | None = None
 
-    def change(self, statement: Statement) -> Change | None:
-        """What ``statement`` does to a table that is there; None for all others."""
-        code = statement.bare
+    def changes(self, statement: Statement) -> list[Change]:
+        """What ``statement`` does to tables that are there."""
+        dropped = DROPS.match(statement.bare)
+        named = [re.match(NAME, clause.strip()) for clause in _clauses(dropped.group(1))] if dropped else []
+        gone = [self._about(name.group(1) or name.group(2), lambda _name: REMOVAL) for name in named if name]
+        return [change for change in (self._change(statement.bare), *gone) if change]
+
+    def _change(self, code: str) -> Change | None:
+        """What all but DROP TABLE, which may name more than one, do to a table that is there."""
         alter = ALTER.match(code)
         created, removes, optimized = CREATE_INDEX.match(code), REMOVES.match(code), OPTIMIZE.match(code)
         if alter:

@@ -12,8 +12,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.changelog i
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.course import Course
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.delta import Delta
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.engine import Engine
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.outlook import Change, Outlook
-from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.statement import Statement
+from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.outlook import Outlook
 from ansible_collections.lamp.cluster.plugins.module_utils._dbdeploy.tables import Tables
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 
@@ -59,8 +58,8 @@ class Plan:
             self.refusals.append(refusal)
             yield from (f"-- a run is refused here: {line}" for line in refusal.split("\n"))
         for index, statement in enumerate(statements):
-            change = self._change(delta, index, statement) if index >= first else None
-            if change:
+            for change in self.outlook.changes(statement) if index >= first else ():
+                self.changes.append({"number": delta.number, "statement": index + 1, **change.as_result()})
                 yield f"-- {change}"
             yield f"{statement.text};"
         if self.state == "applied" and delta.undo:
@@ -79,9 +78,3 @@ class Plan:
         except LampError as error:
             return first, str(error)
         return first, ""
-
-    def _change(self, delta: Delta, index: int, statement: Statement) -> Change | None:
-        change = self.outlook.change(statement)
-        if change:
-            self.changes.append({"number": delta.number, "statement": index + 1, **change.as_result()})
-        return change

@@ -57,8 +57,7 @@ def test_what_is_said_of_alter_table_is_what_the_server_does(deltas: Folder, cha
     sql = f"ALTER TABLE item {change}"
     with deltas.server.connect(deltas.database) as connection:
         outlook = Outlook(Session(connection, lambda: connection, packets=True, compound=True), Flavour.of(connection))
-        said = outlook.change(Statement(sql, 1))
-        assert said
+        (said,) = outlook.changes(Statement(sql, 1))
         assert (said.effect, said.table) == (CHANGES[change], "item")
     algorithm = {INSTANT: "INSTANT", INDEX: "NOCOPY", REBUILD: "NOCOPY"}[said.effect]
     if said.effect == REBUILD:
@@ -125,6 +124,16 @@ def test_the_plan_tells_which_rows_go_and_a_copy_that_is_asked_for(
     deltas.write(_1_less=f"{sql};")
     (change,) = deltas.here(check=True)["table_changes"]
     assert change == {"number": 1, "statement": 1, "table": "kept", "effect": effect, "rows": rows}
+
+
+def test_the_plan_names_each_table_that_one_statement_drops(deltas: Folder) -> None:
+    for number, name in enumerate(("first", "second", "the third"), start=1):
+        deltas.rows(f"CREATE TABLE `{name}` (n INT)")
+        deltas.rows(f"INSERT INTO `{name}` SELECT seq FROM seq_1_to_{number}")
+        deltas.rows(f"ANALYZE TABLE `{name}`")
+    deltas.write(_1_less="DROP TABLE IF EXISTS first, nowhere, second, `the third` CASCADE;")
+    gone = [(change["table"], change["rows"]) for change in deltas.here(check=True)["table_changes"]]
+    assert gone == [("first", 1), ("second", 2), ("the third", 3)]
 
 
 FAILS = "ALTER TABLE nowhere ADD n INT;\n"
