@@ -27,7 +27,9 @@ def test_connects_and_knows_the_server(mariadb: MariaDB, database: str) -> None:
     connection = _mysql.connect(params(**mariadb.login, login_db=database))
     flavour = _mysql.Flavour.of(connection)
     connection.close()
-    assert (flavour.product, flavour.version[:2], flavour.cluster) == ("mariadb", (10, 11), "")
+    ((told,),) = mariadb.query("SELECT VERSION()")
+    assert ".".join(map(str, flavour.version)) == told.split("-")[0]
+    assert (flavour.product, flavour.cluster) == ("mariadb", "")
 
 
 @pytest.mark.parametrize(

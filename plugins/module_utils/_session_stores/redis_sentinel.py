@@ -20,6 +20,7 @@ try:
 except ImportError:
     redis = None  # type: ignore[assignment]
 
+FAILING_OVER = "failover_in_progress"
 FAILOVER = 30  # seconds that one may take; most are over in two or three
 
 
@@ -51,9 +52,14 @@ class Sentinels:
         end = time.monotonic() + FAILOVER
         while True:
             with named_errors(self.name):
-                self.all.discover_master(self.service)  # there is one who sees it up
-                state = self._first.sentinel_masters().get(self.service)
-            if state and "failover_in_progress" not in state["flags"]:
+                try:
+                    self.all.discover_master(self.service)  # there is one who sees it up
+                    state = self._first.sentinel_masters().get(self.service)
+                except redis.sentinel.MasterNotFoundError:
+                    state = self._replaced()
+                    if not state:
+                        raise
+            if state and FAILING_OVER not in state["flags"]:
                 return Address(state["ip"], int(state["port"]))
             if time.monotonic() > end:
                 raise LampError(
@@ -62,6 +68,15 @@ class Sentinels:
                     "Run it again when the sentinels are done (SENTINEL MASTERS).",
                 )
             time.sleep(0.2)
+
+    def _replaced(self) -> t.Dict[str, t.Any] | None:
+        """What is known of one that is down, while another one takes its place."""
+        for sentinel in self.all.sentinels:
+            with contextlib.suppress(redis.exceptions.RedisError):
+                state: t.Dict[str, t.Any] | None = sentinel.sentinel_masters().get(self.service)
+                if state and FAILING_OVER in state["flags"]:
+                    return state
+        return None
 
     def replicas(self, _address: Address) -> int:
         """How many of them are up and hear from the primary, as far as this user may know."""

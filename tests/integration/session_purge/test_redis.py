@@ -181,7 +181,7 @@ def test_names_that_are_ignored_are_not_held(server: RedisServer) -> None:
     tracemalloc.start()
     try:
         assert run(server, id_pattern="[a-z]+", check=True)["ignored"] >= 60000
-        assert tracemalloc.get_traced_memory()[1] < 3 << 20, "60000 such names take more than 5 MiB"
+        assert tracemalloc.get_traced_memory()[1] < 3 << 20, "60000 such names take more than 3 MiB"
     finally:
         tracemalloc.stop()
 
@@ -195,7 +195,7 @@ def test_a_walk_in_the_server_is_made_of_short_steps(server: RedisServer, clock:
     assert run(server, login_user="stepper", login_password="step-secret")["purged"] == 6000
     steps = server.client.info("commandstats")
     assert "cmdstat_evalsha" in steps, "keys do not travel"
-    assert steps["cmdstat_scan"]["calls"] >= 60
+    assert steps["cmdstat_scan"]["calls"] >= 50, "each of about a hundred keys, as the server takes COUNT"
     if clock == "-time":
         assert steps["cmdstat_evalsha"]["calls"] >= 3
 

@@ -45,6 +45,9 @@ class Watched(NamedTuple):
     def fail_over(self) -> None:
         self.sentinel.client.execute_command("SENTINEL FAILOVER", SERVICE)
 
+    def fails_over(self) -> bool:
+        return "failover_in_progress" in self.sentinel.client.sentinel_masters()[SERVICE]["flags"]
+
     def has_failed_over(self) -> bool:
         return int(self.sentinel.client.sentinel_masters()[SERVICE]["port"]) == self.replica.port
 
@@ -113,6 +116,21 @@ def test_what_a_new_primary_still_has_is_purged_too(
     assert (done["purged"] >= 2, done["after"], done["exact"]) == (True, 0, False)
     assert done["diff"]["after"] == f"redis {watched.replica.address} database 0: 0 sessions\n"
     assert not purge("redis", **watched.options)["changed"]
+
+
+def test_a_primary_that_dies_is_waited_for_while_another_takes_its_place(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die() -> None:
+        watched.primary.kill()
+        wait_until(watched.fails_over, "the failover's begin")
+
+    watched.sentinel.client.execute_command("SENTINEL SET", SERVICE, "down-after-milliseconds", "200")
+    watched.replica.client.set(f"{PHP}missed", "user|i:1;")
+    after_the_first_pass(monkeypatch, die)
+    assert purge("redis", **watched.options)["purged"] >= 1
+    assert watched.has_failed_over()
+    assert left(watched.replica) == set()
 
 
 @pytest.mark.parametrize("dedicated", [False, True])

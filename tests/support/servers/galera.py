@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from functools import partial
 from typing import Self
@@ -14,7 +15,7 @@ import pymysql
 from tests.support.servers.base import free_port, wait_until
 from tests.support.servers.mariadb import MariaDB
 
-PROVIDER = "/usr/lib/galera/libgalera_smm.so"
+PROVIDER = os.environ.get("LAMP_GALERA", "/usr/lib/galera/libgalera_smm.so")
 
 
 class GaleraNode(MariaDB):
@@ -38,7 +39,9 @@ class GaleraNode(MariaDB):
             f"ist.recv_addr=127.0.0.1:{self.incremental}", "gcache.size=8M", "gcache.page_size=8M",
         ]  # fmt: skip
         return [
-            *super().command(), "--binlog-format=ROW", "--innodb-autoinc-lock-mode=2", "--wsrep-on=ON",
+            # MariaDB 11.8 would make a variable of each of the provider's options but the one that isolates a node.
+            *super().command(), "--loose-plugin-wsrep-provider=OFF",
+            "--binlog-format=ROW", "--innodb-autoinc-lock-mode=2", "--wsrep-on=ON",
             f"--wsrep-provider={PROVIDER}", f"--wsrep-provider-options={';'.join(provider)}",
             f"--wsrep-node-name=node{self.number + 1}", f"--wsrep-node-address=127.0.0.1:{own}",
             f"--wsrep-node-incoming-address=127.0.0.1:{self.port}",
