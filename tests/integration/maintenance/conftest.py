@@ -50,6 +50,7 @@ APACHE = """
     ErrorDocument 503 "The site's own"
     AddHandler application/x-httpd-php .html .json
     AddCharset iso-8859-1 .html
+    RewriteRule "^/switched-off$" /style.css [L]
     RewriteRule "^/\\." /index.php [L]
     RedirectMatch permanent "\\.(html|json)$" https://shop.test/
     CacheEnable disk /style.css
@@ -57,6 +58,9 @@ APACHE = """
     CacheHeader On
     <Location "/own-rules">
         RewriteEngine Off
+    </Location>
+    <Location "/own-engine">
+        RewriteEngine On
     </Location>
     <LocationMatch "/\\.">
         Require all denied

@@ -193,8 +193,9 @@ def test_networks_get_through_and_a_proxy_speaks_only_when_it_is_trusted(blocked
 
 
 def test_the_rules_change_no_answer_of_an_open_site(site: BlockableSite) -> None:
-    headers = site.get("/", "-H", "X-Forwarded-For: 198.51.100.7").headers
+    headers = site.get("/own-engine", "-H", "X-Forwarded-For: 198.51.100.7").headers
     assert "vary" not in headers, "no cache could keep it for all visitors"
+    assert site.get("/switched-off").body == "Shop", "the site has that rule, but not its engine"
     assert site.backend == "apache" or "x-powered-by" not in headers, "nginx.conf hides it"
 
 
