@@ -78,6 +78,10 @@ NGINX = """
     location ~ /\\. { deny all; }
     if (!-e $request_filename) { rewrite ^ /index.php last; }
 """
+HAPROXY = """\
+ http-after-response set-header Cache-Control max-age=3600
+ http-after-response set-header Content-Security-Policy "default-src 'self'"
+"""
 
 
 class Answer:
@@ -117,7 +121,8 @@ class BlockableSite:
         self.behind = Nginx(self.documents)
         return HAProxy(
             "frontend http\n bind 127.0.0.1:{port}\n bind [::1]:{port}\n default_backend web\n"
-            f"backend web\n server web1 127.0.0.1:{self.behind.port}\n"
+            + HAPROXY
+            + f"backend web\n server web1 127.0.0.1:{self.behind.port}\n"
         )
 
     def _variables(self) -> dict[str, Any]:
