@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import typing as t
-from pathlib import Path
 
 from ansible_collections.lamp.cluster.plugins.module_utils import _durable
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
+from ansible_collections.lamp.cluster.plugins.module_utils._haproxy import processes
 from ansible_collections.lamp.cluster.plugins.module_utils._haproxy.runtime import Runtime
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.files import folder, has
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.page import render
@@ -23,6 +24,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.rules im
 from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site import Site, State
 
 PAGE_LIMIT = 12000  # bytes; page and headers must fit into one buffer of HAProxy, which is of 16 KiB by default
+RELOAD_SECONDS = 30
 BYPASS = "bypass"  # what a token in the map stands for
 
 
@@ -61,7 +63,7 @@ class HAProxy:
             page = json.loads(loaded["json"])
             token = next((key for key, value in loaded.items() if value == BYPASS), "")
             found = {**state, "message": page["message"], "retry_after": page["retry_after"], "token": token}
-            whole = _entries(found) == loaded and _read(str(self.map)).startswith(f"nonce {state['nonce']}\n")
+            whole = _entries(found) == loaded and processes.read(str(self.map)).startswith(f"nonce {state['nonce']}\n")
             return found if whole else None
         except (ValueError, KeyError, TypeError):
             return None
@@ -84,24 +86,29 @@ class HAProxy:
                 f"HAProxy at {self.runtime.address} has no backend {', '.join(missing)}; it has {', '.join(counts)}.",
                 "Name in haproxy_backends those that the site's requests go to.",
             )
-        return sum(counts[name] for name in self.backends) + self._leaving()
+        # Workers of before a reload do not learn of a block that began since, and no table counts their requests.
+        return sum(counts[name] for name in self.backends) + processes.look(self.runtime).leaving
 
-    def _leaving(self) -> int:
-        """Workers of before a reload, which end with their last request: no table counts that, and they do not learn of
-        a block that began since. Only the master of this very host's HAProxy can tell of them.
+    def _await_reload(self) -> None:
+        """A worker that is about to take over may have read the map's file before it was written: what is told to its
+        predecessor it would never learn. A reload that begins now reads the new file.
+
+        :raises LampError: ``maintenance_reloading``
         """
-        worker = re.search(r"^Pid: (\d+)$", self.runtime.ask("show info"), re.MULTILINE)
-        if not worker or not self.runtime.address.startswith("/"):
-            return 0
-        master = _process(worker.group(1)).get("PPid", "0")
-        if _process(master).get("Name") != "haproxy":
-            return 0
-        children = _read(f"/proc/{master}/task/{master}/children").split()
-        others = [_process(child) for child in children if child != worker.group(1)]
-        return len([1 for other in others if other.get("Name") == "haproxy" and other["State"][0] != "Z"])
+        deadline = time.monotonic() + RELOAD_SECONDS
+        while processes.look(self.runtime).reloading:
+            if time.monotonic() > deadline:
+                raise LampError(
+                    "maintenance_reloading",
+                    f"HAProxy at {self.runtime.address} is being reloaded, for more than {RELOAD_SECONDS} s, and may go"
+                    " on by the map as it was.",
+                    "Look what keeps it (systemctl status haproxy); run the same command again when it is done.",
+                )
+            time.sleep(0.05)
 
     def _commit(self, entries: dict[str, str]) -> None:
-        """Exchange the map in memory as a whole."""
+        """Exchange the map in memory as a whole; its file is written."""
+        self._await_reload()
         answer = self.runtime.ask(f"prepare map {self.map}")
         version = answer.strip().rpartition(" ")[2]
         if not version.isdigit():
@@ -118,19 +125,6 @@ class HAProxy:
         """The map in memory."""
         lines = [line.split(" ", 2) for line in self.runtime.ask(f"show map {self.map}").splitlines() if line]
         return {line[1]: line[2] for line in lines if len(line) == 3}
-
-
-def _process(pid: str) -> dict[str, str]:
-    """What the kernel tells of a process; nothing of one that is gone."""
-    lines = (line.partition(":") for line in _read(f"/proc/{pid}/status").splitlines())
-    return {name: value.strip() for name, _colon, value in lines}
-
-
-def _read(file: str) -> str:
-    try:
-        return Path(file).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _entries(state: State) -> dict[str, str]:

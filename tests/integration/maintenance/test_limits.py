@@ -6,10 +6,15 @@
 from __future__ import annotations
 
 import http.client
+import os
+import re
+import signal
 import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +28,7 @@ from ansible_collections.lamp.cluster.plugins.module_utils._maintenance.site imp
 
 from tests.support.servers.apache import Apache
 from tests.support.servers.base import free_port, wait_until
+from tests.support.servers.haproxy import HAProxy as Balancer
 from tests.support.servers.nginx import Nginx
 
 SLOW = "<?php touch(__DIR__ . '/began'); while (!file_exists(__DIR__ . '/end')) { usleep(2000); clearstatcache(); }"
@@ -168,3 +174,65 @@ def test_a_page_that_does_not_fit_into_haproxys_buffer_is_refused(tmp_path: Path
         backend.publish(state)
     assert raised.value.code == "maintenance_message_too_long"
     assert not list(tmp_path.iterdir())
+
+
+MAP = """\
+frontend http
+ bind 127.0.0.1:{{port}}
+ http-request return status 503 if {{ str(nonce),map_str({map}) -m found }}
+ http-request deny if {{ src -f {{folder}}/slow }}
+ http-request return status 200
+"""
+
+
+def test_a_worker_that_read_the_map_before_a_change_does_not_take_over_without_it(tmp_path: Path) -> None:
+    site = Site("shop", str(tmp_path))
+    site.folder.mkdir()
+    state = {"nonce": "0", "retry_after": 1, "token": "", "message": "Soon", "owner": "ann", "since": 0.0}
+    server = Balancer(MAP.format(map=site.folder / "haproxy.map"))
+    backend = HAProxy(site, [], server.socket, [])
+    backend.map.touch()
+    held = -1
+    slow = server.folder / "slow"  # HAProxy reads this to its end, that is as long as somebody holds it open
+    os.mkfifo(slow)
+
+    def hold() -> int:
+        nonlocal held
+        held = os.open(slow, os.O_WRONLY | os.O_NONBLOCK)  # an error while nobody reads
+        return held
+
+    def worker() -> str:
+        return next(line for line in backend.runtime.ask("show info").splitlines() if line.startswith("Pid:"))
+
+    def hears() -> bool:
+        """Whether the master has come to wait for signals: it loses those that come before."""
+        assert server.process
+        place = Path(f"/proc/{server.process.pid}")
+        (caught,) = re.findall(r"^SigCgt:\t(\w+)$", (place / "status").read_text(), re.MULTILINE)
+        handled = int(caught, 16) & 1 << (signal.SIGUSR2 - 1)
+        return bool(handled) and "HAPROXY_MWORKER_WAIT_ONLY=1" in (place / "environ").read_text()
+
+    server.prepare()
+    changes: list[tuple[Callable[[], None], int]] = [(lambda: backend.publish(state), 503), (backend.withdraw, 200)]
+    with ThreadPoolExecutor(1) as other:
+        starting = other.submit(server.start)
+        try:
+            wait_until(hold, "the start of HAProxy")
+            os.close(held)
+            starting.result()
+            for change, status in changes:
+                before, text = worker(), backend.map.read_text()
+                wait_until(hears, "a master that hears a reload")
+                server.reload()
+                wait_until(hold, "the reload")
+                changing = other.submit(change)
+                wait_until(lambda: backend.map.read_text() != text, "the map's file")  # noqa: B023 (called at once)
+                os.close(held)
+                changing.result()
+                wait_until(lambda: worker() != before, "the new worker")  # noqa: B023 (called at once)
+                visitor = http.client.HTTPConnection("127.0.0.1", server.port)
+                visitor.request("GET", "/")
+                assert visitor.getresponse().status == status
+                visitor.close()
+        finally:
+            server.__exit__()
