@@ -70,7 +70,10 @@ class Cache:
             yield path
 
     def sweep(self) -> None:
-        """Remove what was not used for a month. Nothing that a run of now uses is as old."""
+        """Remove what was not used for a month. Nothing that a run of now uses is as old.
+
+        A folder leaves its name first: what is left of a removal that was cut off must not be taken for the whole.
+        """
         with os.scandir(self.folder) as found:
             for item in found:
                 with contextlib.suppress(FileNotFoundError):
@@ -78,7 +81,9 @@ class Cache:
                     if recent or not OWN.fullmatch(item.name):
                         continue
                     if item.is_dir(follow_symlinks=False):
-                        shutil.rmtree(item.path, ignore_errors=True)
+                        away = tempfile.mkdtemp(prefix=TEMPORARY, dir=self.folder)
+                        os.rename(item.path, away)
+                        shutil.rmtree(away, ignore_errors=True)
                     else:
                         os.unlink(item.path)
 

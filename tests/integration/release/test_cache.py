@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.lamp.cluster.plugins.module_utils._release import package
@@ -51,6 +53,29 @@ def test_what_it_keeps_is_its_users_alone_wherever_it_lies(source: Path, tmp_pat
     make(Options(str(repository.folder), str(folder), "main", build=["true"]))
     kept = {path.name.partition("-")[0]: path.stat().st_mode & 0o077 for path in folder.iterdir()}
     assert ({"git", "tree", "built"} <= set(kept), set(kept.values())) == (True, {0}), kept
+
+
+def test_a_removal_that_was_cut_off_leaves_nothing_that_is_taken_for_whole(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, repository = tmp_path / "cache", Repository(tmp_path / "repository")
+    options = Options(str(repository.folder), str(folder), repository.commit({"a.php": "a", "b.php": "b"}))
+    made = make(options)
+    for path in folder.iterdir():
+        os.utime(path, (0, time.time() - 31 * 86400))
+
+    remove = shutil.rmtree
+
+    def killed(path: str, **how: Any) -> None:
+        if not (Path(path) / "a.php").exists():
+            return remove(path, **how)
+        (Path(path) / "a.php").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(shutil, "rmtree", killed)
+        make(options)
+    assert make(options) == made
 
 
 def damage(archive: str) -> None:
