@@ -67,8 +67,9 @@ class Blocker:
             raise LampError(
                 "maintenance_not_in_force",
                 f"The web server of this host does not answer by the rules of the block for {self.probe_url}: {found}.",
-                f"Whether the site would be blocked is unknown. Is it reloaded, and does it listen at"
-                f" {self.probe_address}? {AGAIN}",
+                "Whether the site would be blocked is unknown. Is that an address of the site, does what serves it have"
+                " the rules (maintenance_vhosts, or maintenance_haproxy_frontends), is it reloaded, and does it listen"
+                f" at {self.probe_address}? {AGAIN}",
             )
 
     def check_way_on(self) -> None:
@@ -148,8 +149,10 @@ class Blocker:
         if found is not None:
             raise LampError(
                 "maintenance_not_proven",
-                f"The block is set, but {self.probe_url} on this host is not blocked ({found}).",
-                "Is it an address of this site that is not open by health_paths or allow?",
+                f"The block was set, but {self.probe_url} on this host is not blocked ({found}). What was before is"
+                " left in place.",
+                "Is it an address of this site that is not open by health_paths or allow, and can the web server's user"
+                f" look into {self.site.folder}?",
             )
 
     def prove_open(self, was: State | None) -> None:

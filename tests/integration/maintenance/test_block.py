@@ -259,6 +259,7 @@ def test_an_applications_own_503_is_no_proof(site: BlockableSite) -> None:
     }  # stays open: as a block without effect
     failed = site.maintenance("enabled", **open_address)
     assert failed["error_code"] == "maintenance_not_proven"
+    assert f"look into {site.folder}/state/shop?" in failed["msg"]
     assert site.get().body == "Shop"
     assert site.status()["blocked"] is False
     assert site.maintenance("enabled", probe_url=own)["marker_seen"]
