@@ -112,7 +112,9 @@ class Furnishing:
         """:raises LampError: ``release_shared_missing`` where a folder would be made for what looks like a file"""
         parts = [*self.writable, *rendered]
         is_folder = path in self.folders or any((part + "/").startswith(path + "/") for part in parts)
-        there = any(kind_of(root, path) != "missing" for root in (self.layout.shared, folder) if os.path.isdir(root))
+        there = kind_of(folder, path) in ("folder", "file") or (
+            os.path.isdir(self.layout.shared) and kind_of(self.layout.shared, path) != "missing"
+        )
         if "." in os.path.basename(path) and not (is_folder or there or self._seeder(path) is self.writer):
             raise LampError(
                 "release_shared_missing",

@@ -85,6 +85,17 @@ def test_the_first_release_that_has_a_shared_file_seeds_it(source: Path, tmp_pat
     assert (root / "shared" / "settings.php").read_text() == "<?php return 1;"
 
 
+def test_no_folder_takes_the_place_of_a_shared_file_to_which_only_a_link_leads(source: Path, tmp_path: Path) -> None:
+    (source / ".env").symlink_to(".env.dev")
+    root, given = tmp_path / "app", {"shared_paths": [".env"], **built(source)}
+    assert on_host(root, "staged", **given).get("error_code") == "release_shared_missing"
+    (root / "shared").mkdir(exist_ok=True)
+    (root / "shared" / ".env").write_text(SECRET)
+    assert on_host(root, "staged", **given)["changed"]
+    (root / "shared" / ".env").unlink()
+    assert on_host(root, "staged", **given).get("error_code") == "release_shared_missing"
+
+
 def test_what_is_shared_below_a_writable_folder_is_writable(source: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"shared_paths": ["var/log"], "writable_paths": ["var"], "writable_owner": "daemon"}
     assert on_host(tmp_path / "app", "staged", **{**options, **built(source)})["changed"]
