@@ -10,13 +10,15 @@ import os
 import re
 import subprocess
 import tarfile
+from urllib.parse import quote
 
 from ansible_collections.lamp.cluster.plugins.module_utils._errors import LampError
 from ansible_collections.lamp.cluster.plugins.module_utils._http import without_login
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.cache import Cache
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.tarball import extract
 
-VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+@-]*\Z")
+# What may be in the name of a branch or a tag; no option, and nothing that means more to Git than a name.
+VERSION = re.compile(r"(?![+-])[^\x00-\x20\x7f~^:?*\[\\]+\Z")
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
 ABBREVIATED = re.compile(r"[0-9a-f]{7,64}\Z")
 WANTED = "refs/lamp/wanted"
@@ -171,5 +173,5 @@ def address(source: str, version: str) -> str | None:
     if source.startswith("git+"):
         return source[len("git+") :]
     if version and os.path.isdir(source):
-        return f"file://{source}"
+        return "file://" + quote(os.fsencode(source))  # Git takes %2F in an address for what it stands for
     return None

@@ -38,6 +38,15 @@ def test_a_version_in_git_is_what_was_committed(repository: Repository, cache: s
     assert make(Options(address, cache, first[:8]))["commit"] == first
 
 
+@pytest.mark.parametrize("branch", ["fix/#12", "größe", "a,b(c)!%2F"])
+def test_a_branch_and_a_folder_may_be_named_as_git_lets_them(tmp_path: Path, cache: str, branch: str) -> None:
+    repository = Repository(tmp_path / "shop_feature%2Fcart ü")
+    first = repository.commit({"index.php": "one"})
+    repository.git("branch", branch)
+    repository.commit({"index.php": "two"})
+    assert make(Options(str(repository.folder), cache, branch))["commit"] == first
+
+
 def test_a_branch_is_asked_for_each_time_and_a_commit_once(repository: Repository, cache: str) -> None:
     address = f"git+file://{repository.folder}"
     before = make(Options(address, cache, "main"))
