@@ -28,7 +28,7 @@ class ActionModule(ActionBase):
                 "source": {"type": "str", "required": True},
                 "version": {"type": "str", "default": ""},
                 "checksum": {"type": "str", "default": ""},
-                "exclude": {"type": "list", "elements": "str", "default": [".git"]},
+                "exclude": {"type": "list", "elements": "str", "default": []},
                 "build": {"type": "list", "elements": "str", "default": []},
                 "cache_dir": {"type": "path", "default": "~/.cache/lamp.cluster"},
             }

@@ -38,10 +38,12 @@ options:
     type: str
     default: ""
   exclude:
-    description: Patterns (as of a shell) of names or paths that are left out of the release. V(tests/) is V(tests).
+    description:
+      - Patterns (as of a shell) of names or paths that are left out of the release. V(tests/) is V(tests),
+        and V(/tests) is the one at the top alone. What is named C(.git) is always left out.
     type: list
     elements: str
-    default: [.git]
+    default: []
   build:
     description:
       - Commands for C(/bin/sh) that make the release, run one after the other in a private copy of the source without
@@ -61,7 +63,7 @@ EXAMPLES = r"""
 - name: Build the release
   lamp.cluster.artifact:
     source: build/shop
-    exclude: [.git, node_modules]
+    exclude: [node_modules]
   register: artifact
   run_once: true
 

@@ -28,7 +28,7 @@ from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.build impor
 from ansible_collections.lamp.cluster.plugins.plugin_utils._artifact.cache import Cache
 
 METADATA = ".lamp.yml"
-NOT_BUILT = [".git"]  # what no build command gets to see
+NEVER = (".git",)  # is part of no release, and no build command gets to see it
 LFS = b"version https://git-lfs.github.com/spec/"
 LFS_SIZE = 1024  # no pointer of Git LFS is larger
 
@@ -40,7 +40,7 @@ class Options(t.NamedTuple):
     cache_dir: str
     version: str = ""
     checksum: str = ""
-    exclude: t.Sequence[str] = (".git",)
+    exclude: t.Sequence[str] = ()
     build: t.Sequence[str] = ()
 
 
@@ -50,7 +50,7 @@ def make(options: Options) -> dict[str, t.Any]:
     cache.sweep()
     tree, commit = find(options, cache)
     if options.build:
-        tree = built(tree, scan(tree, NOT_BUILT), options.build, cache)
+        tree = built(tree, scan(tree), options.build, cache)
     manifest = scan(tree, options.exclude)
     if not manifest.entries:
         raise LampError("artifact_empty", f"There is nothing in {options.source} to deploy.", "Correct the source.")
@@ -128,14 +128,20 @@ def refuse_pointers(tree: str, manifest: Manifest) -> None:
                     )
 
 
-def scan(tree: str, exclude: t.Sequence[str]) -> Manifest:
-    """The manifest of a folder, without what a pattern of ``exclude`` matches by its path or its name."""
+def is_left_out(path: str, rule: str) -> bool:
+    """Whether the pattern ``rule`` matches ``path``, or its name; also as rsync, Git and shells write it."""
+    rule = rule.rstrip("/")  # `tests/` is how a folder is often written
+    rule = rule[2:] if rule.startswith("./") else rule
+    shown = f"/{path}" if rule.startswith(("/", "**/")) else path
+    return fnmatch.fnmatchcase(shown, rule) or fnmatch.fnmatchcase(os.path.basename(path), rule)
+
+
+def scan(tree: str, exclude: t.Sequence[str] = ()) -> Manifest:
+    """The manifest of a folder, without what a pattern of ``exclude`` matches, or is never part of a release."""
     entries: list[Entry] = []
 
-    rules = [rule.rstrip("/") for rule in exclude]  # `tests/` is how a folder is often written
-
     def excluded(path: str) -> bool:
-        return any(fnmatch.fnmatch(path, rule) or fnmatch.fnmatch(os.path.basename(path), rule) for rule in rules)
+        return any(is_left_out(path, rule) for rule in (*NEVER, *exclude))
 
     def walk(folder: str) -> None:
         with os.scandir(os.path.join(tree, folder)) as found:

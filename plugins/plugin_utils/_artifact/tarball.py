@@ -145,8 +145,9 @@ def _unpack(path: str, name: str, folder: str) -> None:
             raise
         raise LampError(
             "artifact_bad_tarball",
-            f"{name} cannot be unpacked: {error}.",
-            "Build the tarball again, without absolute names, '..' or links that lead out of it.",
+            f"{name} cannot be unpacked: {str(error).partition(chr(10))[0].rstrip(':')}.",
+            "Build the tarball again: as tar makes it, plain or compressed by gzip, bzip2 or xz, without absolute"
+            " names, '..' or links that lead out of it.",
         ) from error
 
 

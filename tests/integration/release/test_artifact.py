@@ -82,13 +82,33 @@ def test_a_folder_can_be_left_out_as_it_is_written_elsewhere(source: Path, cache
     assert refusal(str(source), cache, exclude=[".git/", "public/"]).code == "artifact_empty"
 
 
+@pytest.mark.parametrize("rule", ["/app/cache", "./app/cache", "app/cache/", "**/cache", "cache", "/app/*", "/app/**"])
+def test_a_pattern_leaves_out_what_it_does_elsewhere(source: Path, cache: str, rule: str) -> None:
+    (source / "app" / "cache").mkdir(parents=True)
+    (source / "app" / "cache" / "made.php").write_text("made")
+    assert make(Options(str(source), cache, exclude=[rule]))["files"] == 1
+    assert make(Options(str(source), cache, exclude=["/cache"]))["files"] == 2
+    assert make(Options(str(source), cache, exclude=["**/app"]))["files"] == 1
+
+
+def test_the_history_of_a_source_is_no_part_of_it_whatever_else_is_left_out(source: Path, cache: str) -> None:
+    (source / "vendor" / ".git").mkdir(parents=True)
+    (source / "vendor" / ".git" / "config").write_text(SECRET)
+    assert make(Options(str(source), cache, exclude=["vendor/tests"]))["files"] == 1
+
+
 def test_a_tag_in_the_release_is_read_and_sources_are_checked(source: Path, tmp_path: Path, cache: str) -> None:
     (source / ".lamp.yml").write_text("drop_sessions: true\n")
     assert make(Options(str(source), cache))["drop_sessions"] is True
     assert refusal(str(tmp_path / "nowhere"), cache).code == "artifact_no_source"
     junk = tmp_path / "junk.tar"
     junk.write_text("no tarball")
-    assert refusal(str(junk), cache).code == "artifact_bad_tarball"
+    said = refusal(str(junk), cache).as_result()
+    assert (said["error_code"], "gzip, bzip2 or xz" in said["msg"], "\n" in said["msg"]) == (
+        "artifact_bad_tarball",
+        True,
+        False,
+    )
     assert refusal(str(junk), cache, checksum="sha256:00").code == "artifact_wrong_checksum"
 
 
