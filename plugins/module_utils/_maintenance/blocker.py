@@ -215,7 +215,8 @@ class Blocker:
                 answer = self.answer = fetch(self._place(url), url)
                 if expected(answer):
                     return None
-                found = f"status {answer.status}, {'a' if MARKER in answer.headers else 'no'} marker"
+                onward = f" to {self.elsewhere()}" if self.elsewhere() else ""
+                found = f"status {answer.status}{onward}, {'a' if MARKER in answer.headers else 'no'} marker"
             except OSError as error:
                 found = f"no answer: {error}"
             if time.monotonic() > deadline:

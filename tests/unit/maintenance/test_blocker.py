@@ -65,6 +65,16 @@ def test_a_header_alone_does_not_tell_that_the_rules_are_in_force(
     assert raised.value.code == "maintenance_not_in_force"
 
 
+def test_a_redirect_in_front_of_the_rules_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site("shop", str(tmp_path))
+    apache = Apache(site, [], 8404)
+    monkeypatch.setattr(apache.rules, "identify", lambda: "1")
+    onward = {"location": "https://shop.test/login?secret=1"}
+    monkeypatch.setattr(blocker, "fetch", lambda *_asked: Answer(301, onward, ""))
+    with pytest.raises(LampError, match=r"status 301 to https://shop\.test/, no marker"):
+        Blocker(site, apache, "http://shop.test/", "127.0.0.1", 0).check_rules()
+
+
 def rows(*modes: str) -> str:
     return "".join(ROW.format(number=number, mode=mode, age=9) for number, mode in enumerate(modes))
 
