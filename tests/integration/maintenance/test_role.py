@@ -212,11 +212,17 @@ def test_rules_go_into_the_named_frontends_alone(site: BlockableSite, tmp_path: 
     config = tmp_path / "haproxy.cfg"
     text = (
         "defaults\n mode http\n timeout connect 1s\n timeout client 1s\n timeout server 1s\n"
-        " frontend plain\n  bind 127.0.0.1:1\nlisten web.tls\n bind 127.0.0.1:2\n"
+        " frontend plain\n  bind 127.0.0.1:1\n  default_backend in_another_file\nlisten web.tls\n bind 127.0.0.1:2\n"
         "frontend of_another_site\n bind 127.0.0.1:3\n"
     )
     config.write_text(text)
-    given: dict[str, Any] = {"maintenance_name": "other", "maintenance_haproxy_config": str(config)}
+    rest = tmp_path / "rest.cfg"
+    rest.write_text("backend in_another_file\n mode http\n")
+    given: dict[str, Any] = {
+        "maintenance_name": "other",
+        "maintenance_haproxy_config": str(config),
+        "maintenance_haproxy_validate": f"haproxy -c -f %s -f {rest}",
+    }
     code, output = site.role(**given, maintenance_haproxy_frontends=["plain", "webxtls"])
     assert (code, "has 0 sections `frontend webxtls`" in " ".join(output.split())) == (2, True), output
     assert config.read_text() == text
