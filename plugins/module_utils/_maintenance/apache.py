@@ -33,7 +33,7 @@ class Apache(FolderBackend):
             if mode in WORKING or (mode == "R" and HTTP2.search(rest))
         ]
         if not ages:  # a page without rows, as of an Apache whose ExtendedStatus is off, is no proof that nothing runs
-            raise self.no_status("it does not even list the request that asks")
+            raise self.no_status("it does not even list the request that asks, as with ExtendedStatus Off")
         running = len(ages) - 1
         if running and elapsed >= 1:
             return len([age for age in ages if age >= int(elapsed)])

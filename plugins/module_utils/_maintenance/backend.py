@@ -90,5 +90,6 @@ class FolderBackend:
         return LampError(
             "maintenance_no_status",
             f"The web server does not tell its running requests at {self.status_url} ({reason}).",
-            "Run the role lamp.cluster.maintenance again: it sets that address up.",
+            "Run the role lamp.cluster.maintenance again: it sets that address up. If that does not help, look in the"
+            " web server's main configuration for what holds for all sites.",
         )

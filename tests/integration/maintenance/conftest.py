@@ -72,6 +72,9 @@ APACHE = """
         Header set Cache-Control max-age=3600
     </FilesMatch>
 """
+# For all virtual hosts, as in the days of Apache 2.2.
+DENIED = "<Directory />\nOrder deny,allow\nDeny from all\n</Directory>\n"
+ALLOWED = "Order allow,deny\nAllow from all"
 NGINX = """
     gzip on; expires 1h; etag on;
     add_header Content-Security-Policy "default-src 'self'" always;
@@ -115,7 +118,8 @@ class BlockableSite:
     def _server(self) -> Apache | Nginx | HAProxy:
         if self.backend == "apache":
             modules = (*MODULES, "access_compat", "alias", "cache", "cache_disk")
-            return Apache(self.documents, f"{APACHE}\n    CacheRoot {self.folder}", modules)
+            own = f"CacheRoot {self.folder}\n<Directory {self.documents}>\n{ALLOWED}\n</Directory>"
+            return Apache(self.documents, f"{APACHE}\n{own}", modules)
         if self.backend == "nginx":
             return Nginx(self.documents, NGINX)
         self.behind = Nginx(self.documents)
@@ -207,6 +211,8 @@ class BlockableSite:
         self.stack = ExitStack()
         try:
             self.server.prepare()
+            if self.backend == "apache":
+                (self.server.folder / "conf-enabled" / "all.conf").write_text(DENIED)
             for name in ("began", "end"):
                 (self.folder / name).unlink(missing_ok=True)
             code, output = self.role()
