@@ -59,6 +59,12 @@ APACHE = """
     <Location "/own-rules">
         RewriteEngine Off
     </Location>
+    # As at the very beginning of a block: the request itself was let through.
+    <Location "/just-before">
+        <If "true">
+            RewriteEngine Off
+        </If>
+    </Location>
     <Location "/own-engine">
         RewriteEngine On
     </Location>

@@ -136,6 +136,11 @@ def test_an_upload_is_blocked_however_large_it_is(blocked: BlockableSite, tmp_pa
 
 
 @pytest.mark.parametrize("site", ["apache"], indirect=True)
+def test_a_request_that_began_before_the_block_is_answered_by_the_site(blocked: BlockableSite) -> None:
+    assert blocked.get("/just-before").body == "Shop"  # leads to /index.php
+
+
+@pytest.mark.parametrize("site", ["apache"], indirect=True)
 def test_what_a_cache_keeps_is_blocked(site: BlockableSite) -> None:
     wait_until(lambda: "HIT" in site.get("/style.css").headers.get("x-cache", ""), "an answer from the cache")
     site.maintenance("enabled")
