@@ -132,8 +132,9 @@ class CallbackModule(DefaultCallback):
     @guarded
     def _task_start(self, task: t.Any, prefix: str | None = None) -> None:
         run = None
+        # There each host is at a task of its own, and the name that was kept last may be another one's.
+        free = str(self._play.strategy).rsplit(".", 1)[-1] in ("free", "host_pinned")
         if self._recorder:
-            free = str(self._play.strategy).rsplit(".", 1)[-1] in ("free", "host_pinned")
             run = self._recorder.task_started(
                 task._uuid,
                 named(task),
@@ -144,7 +145,7 @@ class CallbackModule(DefaultCallback):
             self._show_phases()
         if run and run.phase != OTHER and not self._display.verbosity:
             self._task_type_cache[task._uuid] = prefix or "TASK"
-            self._last_task_name = task.get_name().strip()
+            self._last_task_name = None if free else task.get_name().strip()
         else:
             super()._task_start(task, prefix)
         self._show_live(task)

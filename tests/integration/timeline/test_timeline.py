@@ -131,6 +131,22 @@ def test_of_a_loop_each_item_says_as_much_as_its_label_and_no_log_allow(command:
     assert "hunter2" not in output
 
 
+def test_a_task_without_a_phase_has_its_own_name_while_others_are_elsewhere(command: list[str], tmp_path: Path) -> None:
+    waits, goes = (f"until [ -e {tmp_path / name} ]; do sleep 0.05; done" for name in ("begun", "gone"))
+    raw = "ansible.builtin.raw"
+    tasks = [
+        {"name": "stage | Notify", raw: "true", "notify": "A handler", "when": "inventory_hostname == 'web1'"},
+        {"name": "plan | Wait", raw: waits, "when": "inventory_hostname == 'web2'"},
+        {"name": "switch | Go", raw: f"touch {tmp_path / 'gone'}", "when": "inventory_hostname == 'web2'"},
+    ]
+    handlers = [{"name": "A handler", raw: f"touch {tmp_path / 'begun'}; {goes}"}]
+    play = {"hosts": "web1:web2", "strategy": "free", "gather_facts": False, "tasks": tasks, "handlers": handlers}
+    playbook = tmp_path / "free.yml"
+    playbook.write_text(json.dumps([play]))
+    code, output = run([*command[:-1], str(playbook)])
+    assert (code, "RUNNING HANDLER [A handler]" in output, "[switch | Go]" in output) == (0, True, False), output
+
+
 def test_the_report_of_a_deploy_stays_when_other_playbooks_run(command: list[str], tmp_path: Path) -> None:
     assert run(command)[0] == 0
     reports = {path: path.read_bytes() for path in (tmp_path / "reports").iterdir()}
