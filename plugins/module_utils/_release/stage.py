@@ -126,11 +126,16 @@ class Staging:
 
     def _fill(self, reader: Reader) -> None:
         unused = tuple(path + "/" for path in self.furnishing.not_needed())
-        entries = {e.path: e for e in reader.manifest.entries if not (e.path + "/").startswith(unused or "\0")}
+        entries = {
+            entry.path: entry
+            for entry in reader.manifest.entries
+            if not (entry.path + "/").startswith(unused or "\0")
+            and (entry.kind == FOLDER or entry.path not in self.replaced)
+        }
         for entry in entries.values():
             if entry.kind == FOLDER:
                 os.mkdir(os.path.join(self.folder, entry.path), self.owner.folder)
-        todo = {path: entry for path, entry in entries.items() if entry.is_file and path not in self.replaced}
+        todo = {path: entry for path, entry in entries.items() if entry.is_file}
         for path, packed in reader.files():
             if path in todo:
                 self._write(todo.pop(path), packed)

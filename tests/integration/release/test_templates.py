@@ -119,6 +119,16 @@ def test_templates_that_cannot_be_are_refused_before_anything_is_left(
     assert "the-secret" not in site.output
 
 
+def test_a_template_takes_the_place_of_a_link_in_the_build(source: Path, tmp_path: Path) -> None:
+    (source / "config").mkdir()
+    (source / "config" / ".env").symlink_to(".env.dev")
+    (source / "config" / ".env.dev").write_text("PASSWORD=none")
+    site = Site(tmp_path)
+    site.both("the-secret", **built(source))
+    assert (site.file.is_symlink(), "the-secret" in site.file.read_text()) == (False, True)
+    assert (site.file.parent / ".env.dev").read_text() == "PASSWORD=none"
+
+
 def test_a_template_of_nothing_makes_an_empty_file(source: Path, tmp_path: Path) -> None:
     (tmp_path / "env.j2").write_text("{% if password == 'a' %}Require all denied{% endif %}")
     site = Site(tmp_path)
