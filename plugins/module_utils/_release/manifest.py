@@ -40,9 +40,10 @@ class Entry(t.NamedTuple):
 class Manifest:
     """The sorted entries of one release. :raises LampError: ``artifact_unsafe_entry``, naming the entry"""
 
-    def __init__(self, entries: t.Iterable[Entry]) -> None:
+    def __init__(self, entries: t.Iterable[Entry], any_links: bool = False) -> None:
+        """``any_links``: links may lead anywhere, as in a source, of which not all has to come into the release."""
         self.entries = sorted(entries)
-        _check(self.entries)
+        _check(self.entries, any_links)
 
     @property
     def id(self) -> str:
@@ -120,7 +121,7 @@ def check_name(path: str) -> None:
         raise refuse(path, "has the name of the manifest")
 
 
-def _check(entries: list[Entry]) -> None:
+def _check(entries: list[Entry], any_links: bool) -> None:
     """No doubles, no path below something that is not a folder, no link that leaves the tree."""
     kinds: dict[str, str] = {}
     links = {entry.path: entry.value for entry in entries if entry.kind == LINK}
@@ -134,7 +135,7 @@ def _check(entries: list[Entry]) -> None:
         if parent and kinds.get(parent) != FOLDER:
             raise refuse(entry.path, "does not lie in a folder of the tree")
         kinds[entry.path] = entry.kind
-    for path in links:
+    for path in () if any_links else links:
         _follow(path, links)
 
 

@@ -50,7 +50,7 @@ def make(options: Options) -> dict[str, t.Any]:
     cache.sweep()
     tree, commit = find(options, cache)
     if options.build:
-        tree = built(tree, scan(tree), options.build, cache)
+        tree = built(tree, scan(tree, any_links=True), options.build, cache)
     manifest = scan(tree, options.exclude)
     if not manifest.entries:
         raise LampError("artifact_empty", f"There is nothing in {options.source} to deploy.", "Correct the source.")
@@ -136,7 +136,7 @@ def is_left_out(path: str, rule: str) -> bool:
     return fnmatch.fnmatchcase(shown, rule) or fnmatch.fnmatchcase(os.path.basename(path), rule)
 
 
-def scan(tree: str, exclude: t.Sequence[str] = ()) -> Manifest:
+def scan(tree: str, exclude: t.Sequence[str] = (), any_links: bool = False) -> Manifest:
     """The manifest of a folder, without what a pattern of ``exclude`` matches, or is never part of a release."""
     entries: list[Entry] = []
 
@@ -153,7 +153,7 @@ def scan(tree: str, exclude: t.Sequence[str] = ()) -> Manifest:
                         walk(path)
 
     walk("")
-    return Manifest(entries)
+    return Manifest(entries, any_links)
 
 
 def _entry(item: os.DirEntry[str], path: str) -> Entry:

@@ -234,6 +234,12 @@ def test_build_commands_run_once_in_a_copy_of_their_own(repository: Repository, 
     assert log.read_text().count("index.php") == 2
 
 
+def test_a_link_of_the_developers_own_is_in_the_way_of_no_build_that_leaves_it_out(source: Path, cache: str) -> None:
+    (source / "public" / "storage").symlink_to(source / "storage")  # as `artisan storage:link` makes it
+    assert make(Options(str(source), cache, exclude=["public/storage"], build=["touch built"]))["files"] == 2
+    assert refusal(str(source), cache, build=["touch built"]).code == "artifact_unsafe_entry"
+
+
 def test_a_build_that_fails_shows_what_it_said_and_leaves_nothing(repository: Repository, cache: str) -> None:
     build = ["touch made", "echo compiling; echo 'line 3: no such class' >&2; false; echo not reached"]
     error = refusal(str(repository.folder), cache, build=build)
