@@ -109,6 +109,8 @@ class Work:
         there = self.layout.is_staged(name)
         live = there and self.layout.current_release() == name
         lived = there and name in self.state.lived(self.layout.current_release())
+        if there:
+            self._check_document_root(folder)
         if lived:
             furnishing.check_movable(folder)
         due = rendered.due(folder, lived)
@@ -126,14 +128,29 @@ class Work:
                 furnishing.furnish(folder, rendered.places, lived)
                 rendered.write(folder, now)
             else:
+
+                def finish(made: str) -> None:
+                    self._check_document_root(made)
+                    rendered.write(made, now)
+
                 try:
-                    self._bring(name, furnishing, rendered.places, lambda made: rendered.write(made, now))
+                    self._bring(name, furnishing, rendered.places, finish)
                 except BaseDiffers:
                     return {**result, "lacking": True}
             for old in removed:
                 prune.remove(self.layout, old)
         result["switch_due"] = not live or bool(later or self.state.reload)
         return {**result, "to_render": [file.dest for file in later]}
+
+    def _check_document_root(self, folder: str) -> None:
+        """:raises LampError: ``release_no_document_root``: with the script alone in it, it would be taken for proven"""
+        if self.probe and not os.path.isdir(os.path.join(folder, os.path.dirname(self.probe.path))):
+            raise LampError(
+                "release_no_document_root",
+                f"The release has no folder {self.params['document_root']}, which the site serves (document_root).",
+                "Name the right one (release_document_root of the role), or correct the build: a tarball must hold the"
+                " application itself, not a folder with the application in it.",
+            )
 
     def _stage_words(self, name: str, furnishing: Furnishing, rendered: Rendered) -> list[str]:
         """That the release is staged, and, for a diff, what is other in it than in the live one as that was staged."""

@@ -54,6 +54,16 @@ def test_what_the_web_server_may_write_to_is_known_or_told(
     assert raised.value.code == "release_root_unknown"
 
 
+def test_a_release_without_what_the_site_serves_is_not_staged(source: Path, tmp_path: Path) -> None:
+    root, given = tmp_path / "app", built(source)
+    refused = on_host(root, "staged", document_root="web", **given)
+    assert refused.get("error_code") == "release_no_document_root", refused
+    assert on_host(root, "staged", document_root=".", **given)["changed"]
+    refused = on_host(root, "staged", check=True, document_root="web", **given)
+    assert refused.get("error_code") == "release_no_document_root", refused
+    assert not list(root.glob("releases/*/web"))
+
+
 def test_a_service_that_is_not_there_is_told_at_staging(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
