@@ -92,6 +92,13 @@ class Rendered:
             return live
         return os.path.isdir(root) and kind_of(root, path) == "file"
 
+    def check(self, folder: str, files: t.Iterable[File], lived: bool) -> None:
+        """See that a switch can write ``files``, too. :raises LampError: ``release_unsafe_path``"""
+        for file in files:
+            root, path = self.furnishing.place(folder, file.dest, lived)
+            if os.path.isdir(root):
+                check_place(root, path)
+
     def write(self, folder: str, files: t.Iterable[File]) -> None:
         """Put ``files`` in their places, each whole at any moment. :raises LampError: ``release_unsafe_path``"""
         for file in files:
@@ -99,14 +106,19 @@ class Rendered:
             _durable.make_folder(root)
             above, name = os.path.split(path)
             with opened(root, above, self.furnishing.owner) as parent:
-                kind = kind_of(root, path)
-                if kind not in ("missing", "file"):
-                    raise LampError(
-                        "release_unsafe_path",
-                        f"{os.path.join(root, path)} is a {kind}, where a template is to make a file.",
-                        "Give the template another dest; one in a shared path needs that path in shared_paths.",
-                    )
+                check_place(root, path)
                 replace(parent, name, file)
+
+
+def check_place(root: str, path: str) -> None:
+    """:raises LampError: ``release_unsafe_path``, unless ``path`` below ``root`` is a file or free for one"""
+    kind = kind_of(root, path)
+    if kind not in ("missing", "file"):
+        raise LampError(
+            "release_unsafe_path",
+            f"{os.path.join(root, path)} is a {kind}, where a template is to make a file.",
+            "Give the template another dest; one in a shared path needs that path in shared_paths.",
+        )
 
 
 def replace(parent: int, name: str, file: File) -> None:

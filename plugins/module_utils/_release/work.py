@@ -114,6 +114,8 @@ class Work:
         if lived:
             furnishing.check_movable(folder)
         due = rendered.due(folder, lived)
+        if there:
+            rendered.check(folder, due, lived)
         later = [file for file in due if rendered.is_in_use(folder, file, live)]
         now = [file for file in due if file not in later]
         removed = [] if there else prune.superfluous(self.layout, self.state, self.params["keep"], name)

@@ -85,6 +85,17 @@ def test_the_first_release_that_has_a_shared_file_seeds_it(source: Path, tmp_pat
     assert (root / "shared" / "settings.php").read_text() == "<?php return 1;"
 
 
+def test_a_link_that_is_in_the_way_of_a_template_is_told_at_staging_and_not_at_the_switch(
+    source: Path, tmp_path: Path
+) -> None:
+    root, given = tmp_path / "app", {**built(source), **rendered(".env")}
+    on_host(root, "staged", shared_paths=[".env"], **given)
+    on_host(root, "active", shared_paths=[".env"], release=given["release"], rendered=given["rendered"])
+    for check in (True, False):
+        refused = on_host(root, "staged", check=check, **given)
+        assert refused.get("error_code") == "release_unsafe_path", refused
+
+
 def test_no_folder_takes_the_place_of_a_shared_file_to_which_only_a_link_leads(source: Path, tmp_path: Path) -> None:
     (source / ".env").symlink_to(".env.dev")
     root, given = tmp_path / "app", {"shared_paths": [".env"], **built(source)}
