@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import tempfile
 import time
@@ -81,7 +82,7 @@ class Cache:
                     if recent or not OWN.fullmatch(item.name):
                         continue
                     if item.is_dir(follow_symlinks=False):
-                        away = tempfile.mkdtemp(prefix=TEMPORARY, dir=self.folder)
+                        away = self.path(TEMPORARY + secrets.token_hex(8))  # needs no room on a disk that is full
                         os.rename(item.path, away)
                         shutil.rmtree(away, ignore_errors=True)
                     else:
