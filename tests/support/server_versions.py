@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The lamp.cluster developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""MariaDB with Galera, Redis, Valkey and Memcached of other Debian releases; nothing is installed."""
+"""Servers of other Debian releases: MariaDB with Galera, Redis and the like, HAProxy, nginx. Nothing is installed."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ def like_redis(name: str) -> Servers:
 
 
 MEMCACHED = Servers(("memcached",), ("bin/memcached",), (), {"memcached": '{usr}/bin/memcached "$@"'})
+HAPROXY = Servers(("haproxy",), ("sbin/haproxy",), (), {"haproxy": '{usr}/sbin/haproxy "$@"'})
+NGINX = Servers(("nginx",), ("sbin/nginx",), (), {"nginx": '{usr}/sbin/nginx "$@"'})
 REDIS, VALKEY = like_redis("redis"), like_redis("valkey")
 MARIADB = Servers(
     ("mariadb-server", "galera-4"),
@@ -78,10 +80,19 @@ def galera(folder: Path) -> Path:
 def told(folder: Path) -> list[str]:
     """Their versions, as they tell them: ``MariaDB 11.8.6``, ``Redis 8.0.2``."""
     versions = []
-    for program, name in (("mariadbd", "MariaDB"), ("redis-server", ""), ("memcached", "Memcached")):
-        if (folder / program).exists():
-            said = subprocess.check_output([folder / program, "--version"], text=True)
-            number = re.search(r"\d+[.]\d+[.]\d+", said)
-            assert number, said
-            versions.append(f"{name or said.split()[0]} {number[0]}")
+    names = {
+        "mariadbd": "MariaDB",
+        "memcached": "Memcached",
+        "redis-server": "",
+        "haproxy": "HAProxy",
+        "nginx": "nginx",
+    }
+    for program in sorted(path.name for path in folder.iterdir() if path.name in names):
+        asks = "-v" if program in ("haproxy", "nginx") else "--version"
+        done = subprocess.run(
+            [folder / program, asks], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
+        )
+        number = re.search(r"\d+[.]\d+[.]\d+", done.stdout)
+        assert number, done.stdout
+        versions.append(f"{names[program] or done.stdout.split()[0]} {number[0]}")
     return versions

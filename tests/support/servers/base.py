@@ -120,6 +120,8 @@ class Server:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
+            # Its children end a little later: one that still listens would be taken for the next start.
+            wait_until(lambda: not listens(self.port), f"the end of {self.name}")
 
     def stop(self) -> None:
         """An orderly end; SIGKILL after ten seconds."""
