@@ -29,6 +29,7 @@ class Cluster:
             for number in range(200)
         )
         self.nodes[0].query(f"INSERT INTO lamp_session VALUES {ids}", database=self.database)
+        wait_until(lambda: self.everywhere("SELECT COUNT(*) FROM lamp_session") == {200}, "the sessions on all nodes")
 
     def purge(self, node: int, **options: Any) -> dict[str, Any]:
         return purge("mysql", **self.nodes[node].login, login_db=self.database, **options)

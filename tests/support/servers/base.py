@@ -20,6 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+import pymysql
+
 
 def free_port() -> int:
     """A TCP port that nothing listens on now.
@@ -34,14 +36,20 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 180.0) -> None:
-    """Return once ``condition`` is true; an OSError in it means not yet. :raises TimeoutError: naming ``what``."""
+    """Return once ``condition`` is true; one that cannot be asked, or has no such table, means not yet.
+
+    :raises TimeoutError: naming ``what``
+    """
     deadline = time.monotonic() + seconds
     while True:
-        with contextlib.suppress(OSError):
+        met: Exception | None = None
+        try:
             if condition():
                 return
+        except (OSError, pymysql.err.MySQLError) as error:
+            met = error
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not happen within {seconds} s")
+            raise TimeoutError(f"{what} did not happen within {seconds} s") from met
         time.sleep(0.02)
 
 
