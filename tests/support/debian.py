@@ -40,6 +40,16 @@ def unpacked(cache: Path, suite: str, packages: tuple[str, ...], kept: tuple[str
     return folder
 
 
+def relink(usr: Path, *programs: Path) -> None:
+    """Have programs of an unpacked release find its libraries, and its loader if it brought one, where they lie."""
+    libraries = next(usr.glob("lib/*-linux-gnu"))
+    loader = next(libraries.glob("ld-linux-*.so.*"), None)
+    own_loader = ["--set-interpreter", str(loader)] if loader else []
+    found = [*own_loader, "--force-rpath", "--set-rpath", str(libraries)]
+    for program in programs:
+        subprocess.run(["patchelf", *found, str(program)], check=True)
+
+
 def _unpack(folder: Path, suite: str, packages: tuple[str, ...], kept: tuple[str, ...]) -> None:
     whole = folder.with_name("whole")
     shutil.rmtree(whole, ignore_errors=True)

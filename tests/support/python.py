@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.debian import unpacked
+from tests.support.debian import relink, unpacked
 from tests.support.modules import ROOT
 
 PIP_NEEDS = {"bullseye": ("python3-distutils",)}  # a part of Python that this Debian has in a package of its own
@@ -26,11 +26,7 @@ def interpreter(suite: str, version: str) -> Path:
     usr = unpacked(ROOT / ".cache" / "python", suite, packages, kept)
     program = usr / "bin" / "python"
     if not program.exists():
-        libraries = next(usr.glob("lib/*-linux-gnu"))
-        loader = next(libraries.glob("ld-linux-*.so.*"), None)
-        own_loader = ["--set-interpreter", str(loader)] if loader else []
-        found = ["--force-rpath", "--set-rpath", str(libraries)]
-        subprocess.run(["patchelf", *own_loader, *found, str(program.with_name(f"python{version}"))], check=True)
+        relink(usr, program.with_name(f"python{version}"))
         program.symlink_to(f"python{version}")
     return program
 

@@ -10,10 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.debian import unpacked
+from tests.support.debian import relink, unpacked
 from tests.support.modules import ROOT
-
-LIBRARIES = ("lib/*-linux-gnu/*.so*",)
 
 
 class Servers(NamedTuple):
@@ -53,16 +51,12 @@ def programs(suite: str, *wanted: Servers) -> Path:
     """A folder for PATH with these servers of the Debian release ``suite``."""
     packages = tuple(name for one in wanted for name in one.packages)
     binaries = tuple(name for one in wanted for name in one.binaries)
-    kept = (*binaries, *(name for one in wanted for name in one.others), *LIBRARIES)
+    kept = (*binaries, *(name for one in wanted for name in one.others), "lib/*-linux-gnu/*.so*")
     usr = unpacked(ROOT / ".cache" / "servers" / suite, suite, packages, kept)
     folder = usr / "programs"
     if folder.exists():
         return folder
-    libraries = next(usr.glob("lib/*-linux-gnu"))
-    found = ["--set-interpreter", str(next(libraries.glob("ld-linux-*.so.*"))), "--force-rpath"]
-    for binary in (path for name in binaries for path in usr.glob(name)):
-        if not binary.is_symlink():
-            subprocess.run(["patchelf", *found, "--set-rpath", str(libraries), str(binary)], check=True)
+    relink(usr, *(path for name in binaries for path in usr.glob(name) if not path.is_symlink()))
     made = folder.with_name("programs.part")
     made.mkdir(exist_ok=True)
     for name, command in (item for one in wanted for item in one.programs.items()):
