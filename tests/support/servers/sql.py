@@ -72,8 +72,5 @@ class SqlServer(Server):
         ).stdout  # fmt: skip
 
     def ready(self) -> bool:
-        try:
-            self.connect().close()
-        except pymysql.err.OperationalError:
-            return False
+        self.connect().close()
         return True
