@@ -190,12 +190,12 @@ def test_names_that_are_ignored_are_not_held(server: RedisServer) -> None:
 def test_a_walk_in_the_server_is_made_of_short_steps(server: RedisServer, clock: str) -> None:
     rights = ["~*", "+scan", "+unlink", "+type", "+@scripting", clock]
     server.client.execute_command("ACL", "SETUSER", "stepper", "reset", "on", ">step-secret", *rights)
-    fill(server.client, *(f"{PHP}{number:05}" for number in range(6000)))
+    fill(server.client, *(f"{PHP}{number:05}" for number in range(6200)))
     server.client.config_resetstat()
-    assert run(server, login_user="stepper", login_password="step-secret")["purged"] == 6000
+    assert run(server, login_user="stepper", login_password="step-secret")["purged"] == 6200
     steps = server.client.info("commandstats")
     assert "cmdstat_evalsha" in steps, "keys do not travel"
-    assert steps["cmdstat_scan"]["calls"] >= 50, "each of about a hundred keys, as the server takes COUNT"
+    assert steps["cmdstat_scan"]["calls"] >= 60
     if clock == "-time":
         assert steps["cmdstat_evalsha"]["calls"] >= 3
 
